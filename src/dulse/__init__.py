@@ -1,0 +1,1 @@
+"""dulse: messaging over many brokers."""

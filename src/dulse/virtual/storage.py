@@ -1,0 +1,351 @@
+"""The Storage contract: what a foreign store must do to become a broker.
+
+A Storage holds *records* in *queues* and a *catalogue* of small versioned *groups*. It decides nothing: what a
+time to live, a limit or a priority means, and where a record goes, is decided in `dulse.broker` and handed over
+as plain numbers. Records are opaque.
+
+The blocking form is `Storage`, the asyncio form `AsyncStorage`; they differ in `await` only. Whoever can offer just
+the first reaches asyncio through `dulse.virtual.threaded` or, where no call ever waits, `dulse.virtual.immediate`.
+
+*Promises that hold for every method.* Each call is one atomic step: a process killed at any moment has done all of it
+or none. Any number of threads may call at once. A failure is one of `dulse.errors`' storage or connection errors,
+never the client's own. No call but `wait` waits for other users, and none outlives the deadline it was opened with.
+Times are milliseconds on the store's own clock; ages never come from a client's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from dulse.model.capabilities import Capabilities
+
+Payload = Any
+"""`bytes`, or with `capabilities.objects` any object that nobody changes any more."""
+
+Token = Any
+"""Opaque, hashable, never used twice in the life of a store; it names the record and this taking of it."""
+
+Revision = Any
+"""Opaque, compared for equality only; 0 is the revision of a group that does not exist."""
+
+
+class StaleTopology(Exception):
+    """A guard did not hold: the topology has changed since the route was made. Nothing was written."""
+
+
+class Target(NamedTuple):
+    """One queue that a record goes into, with the numbers that the broker decided for it."""
+
+    queue: str
+    priority: int = 0
+    ttl_ms: int | None = None
+    delay_ms: int = 0
+    max_count: int | None = None
+    max_bytes: int | None = None
+    refuse: bool = False
+    """At a limit: True writes nothing into this queue, False writes and reports by how much it is over."""
+
+
+class Put(NamedTuple):
+    """A record and everywhere it goes."""
+
+    payload: Payload
+    targets: Sequence[Target]
+
+
+class Guard(NamedTuple):
+    """A group that must still have this revision."""
+
+    group: str
+    revision: Revision
+
+
+class Problem(NamedTuple):
+    """What a put answers about a queue at its limit."""
+
+    put: int
+    """Index of the put in the call."""
+    queue: str
+    excess_count: int
+    """Stored, and the queue now holds this many ready records too many; -1: refused, not stored."""
+    excess_bytes: int = 0
+
+
+class Leased(NamedTuple):
+    """A record that was taken and is still remembered by the store."""
+
+    token: Token
+    queue: str
+    payload: Payload
+    deliveries: int
+    """How often it has been taken, this time included."""
+    age_ms: int
+    """Since it was put into this queue (a delayed record: since it became ready)."""
+    ttl_ms: int | None
+
+
+class Peeked(NamedTuple):
+    """A ready record that was looked at and not taken."""
+
+    payload: Payload
+    deliveries: int
+    age_ms: int
+    ttl_ms: int | None
+
+
+class Depth(NamedTuple):
+    """How much a queue holds."""
+
+    ready: int
+    leased: int
+    delayed: int
+    size: int
+    """Bytes of the ready records."""
+
+
+class Group(NamedTuple):
+    """A group of the catalogue as it was read."""
+
+    revision: Revision
+    age_ms: int
+    """Since it was last written."""
+    values: Mapping[str, str]
+
+
+class Swept(NamedTuple):
+    """What `sweep` found."""
+
+    promoted: Sequence[str]
+    """Queues that got delayed records which had become due."""
+    expired: Sequence[str]
+    """Queues that may have ready records older than their ttl_ms."""
+    next_due: float | None
+    """Seconds until there will be something of either kind; None: nothing is waiting."""
+
+
+class Storage(Protocol):
+    """The contract in its blocking form."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store can do; known before `open`."""
+        ...
+
+    def open(self, seconds: float) -> None:
+        """Connect; create or check schema and scripts. Every later call answers within `seconds` as well."""
+        ...
+
+    def close(self, seconds: float) -> None:
+        """Let go of the store. Leases stay (the caller has released them)."""
+        ...
+
+    def discard(self) -> None:
+        """Forget everything without I/O: called in a forked child, whose parent goes on using the original."""
+        ...
+
+    # ------------------------------------------------------------------------------------------- records
+
+    def put(
+        self,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+        publisher: tuple[str, int] | None = None,
+        park: str | None = None,
+    ) -> Sequence[Problem] | None:
+        """Write all puts into all their targets in one step, if every guard holds; empty answer: all stored.
+
+        A put without targets writes nothing but has its guards checked. A guard that fails: with `park` the payloads go
+        to that queue, to be routed again by anybody; without, nothing is written and StaleTopology is raised.
+        `publisher` names a sequence and this call's number in it: a number that is not the next one writes nothing, so
+        sending again is harmless. None as the answer: it comes with the next `barrier`.
+        """
+        ...
+
+    def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
+        """Wait until every earlier put is decided; gives the last sequence number written and what went wrong."""
+        ...
+
+    def reserve(
+        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+    ) -> tuple[Sequence[Leased], Sequence[Token]]:
+        """Settle, then take and lease up to so many records of each queue, all in one step.
+
+        Highest priority first, the oldest first within one. Records whose ttl is over come too: the caller sends
+        them on. `owner` is registered (and kept for `lease_ms` from now) by the same step whenever something is taken. The second
+        part of the answer: tokens to settle that were no longer the owner's.
+        """
+        ...
+
+    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+        """Take and lease only ready records that have outlived their ttl_ms; does not count as a delivery."""
+        ...
+
+    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+        """Delete taken records for good; gives the tokens that were no longer the owner's."""
+        ...
+
+    def release(
+        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+    ) -> Sequence[Token]:
+        """Put taken records back to their old places (after a delay, if given); gives the tokens no longer the owner's.
+
+        `counted=False` takes the delivery back: the record was reserved and never handed to anybody.
+        """
+        ...
+
+    def forward(self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> bool:
+        """Settle a taken record and put others in the same step; False: it was no longer the owner's, nothing done.
+
+        StaleTopology: a guard failed, nothing was done. Limits of the targets are not enforced here; the
+        next `put` or `sweep` reports them. Without the capability `atomic_forward`: put, then settle.
+        """
+        ...
+
+    # -------------------------------------------------------------------------------------------- owners
+
+    def renew(self, owner: str, lease_ms: int) -> bool:
+        """Keep an owner and all it holds for `lease_ms` from now; False: it had been declared dead (and is new now)."""
+        ...
+
+    def dead_owners(self) -> tuple[Sequence[str], float | None]:
+        """Owners past their time, and the seconds until the next one falls due (None: there is none)."""
+        ...
+
+    def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+        """Give back up to `limit` records an owner holds if it is (still) past its time, or `force`; True: call again."""
+        ...
+
+    # ----------------------------------------------------------------------------------------------- time
+
+    def sweep(self, limit: int = 1000) -> Swept:
+        """Make delayed records ready whose time has come; tell where records have outlived their ttl_ms."""
+        ...
+
+    def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
+        """Wait until one of the queues may have got a ready record since this caller's last `reserve` of it.
+
+        Takes nothing. Gives the queues that may have changed, () when the time is over, None when anything may have changed.
+        """
+        ...
+
+    def wake(self) -> None:
+        """End all running `wait`s of this Storage object, from any thread or signal handler."""
+        ...
+
+    # ----------------------------------------------------------------------------------------- management
+
+    def depth(self, queues: Sequence[str]) -> Sequence[Depth]:
+        """How much each queue holds, in the order asked for."""
+        ...
+
+    def peek(self, queue: str, count: int) -> Sequence[Peeked]:
+        """Look at the records `reserve` would give next; nothing changes."""
+        ...
+
+    def purge(self, queue: str) -> int:
+        """Delete the ready records of a queue; gives their number."""
+        ...
+
+    # ------------------------------------------------------------------------------------------ catalogue
+
+    def read(self, groups: Sequence[str]) -> Mapping[str, Group]:
+        """Read groups as they stand at one moment; a missing one has revision 0 and no values."""
+        ...
+
+    def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
+        """Only the revisions of groups, in the order asked for; cheaper than `read`."""
+        ...
+
+    def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
+        """Revision and age (ms) of every group whose name starts so."""
+        ...
+
+    def change(
+        self,
+        expect: Mapping[str, Revision],
+        writes: Mapping[tuple[str, str], str | None],
+        drop: Sequence[str] = (),
+        *,
+        only_empty: bool = False,
+    ) -> bool:
+        """Write values (None deletes one) if every group still has the expected revision; False: it has not.
+
+        Each group written gets a new revision and age 0; one without values ceases to exist. The records of dropped
+        queues (ready, delayed, leased) go in the same step; with `only_empty`, a ready record in one of them makes it False.
+        """
+        ...
+
+
+class AsyncStorage(Protocol):
+    """The contract in its asyncio form; each method promises what its namesake in `Storage` does."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...  # noqa: D102 - as in Storage, and so below
+
+    async def open(self, seconds: float) -> None: ...  # noqa: D102
+
+    async def close(self, seconds: float) -> None: ...  # noqa: D102
+
+    def discard(self) -> None: ...  # noqa: D102
+
+    async def put(  # noqa: D102
+        self,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+        publisher: tuple[str, int] | None = None,
+        park: str | None = None,
+    ) -> Sequence[Problem] | None: ...
+
+    async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]: ...  # noqa: D102
+
+    async def reserve(  # noqa: D102
+        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+    ) -> tuple[Sequence[Leased], Sequence[Token]]: ...
+
+    async def reserve_expired(  # noqa: D102
+        self, queue: str, count: int, owner: str, lease_ms: int
+    ) -> Sequence[Leased]: ...
+
+    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]: ...  # noqa: D102
+
+    async def release(  # noqa: D102
+        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+    ) -> Sequence[Token]: ...
+
+    async def forward(  # noqa: D102
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()
+    ) -> bool: ...
+
+    async def renew(self, owner: str, lease_ms: int) -> bool: ...  # noqa: D102
+
+    async def dead_owners(self) -> tuple[Sequence[str], float | None]: ...  # noqa: D102
+
+    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool: ...  # noqa: D102
+
+    async def sweep(self, limit: int = 1000) -> Swept: ...  # noqa: D102
+
+    async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None: ...  # noqa: D102
+
+    def wake(self) -> None: ...  # noqa: D102
+
+    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]: ...  # noqa: D102
+
+    async def peek(self, queue: str, count: int) -> Sequence[Peeked]: ...  # noqa: D102
+
+    async def purge(self, queue: str) -> int: ...  # noqa: D102
+
+    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]: ...  # noqa: D102
+
+    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]: ...  # noqa: D102
+
+    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]: ...  # noqa: D102
+
+    async def change(  # noqa: D102
+        self,
+        expect: Mapping[str, Revision],
+        writes: Mapping[tuple[str, str], str | None],
+        drop: Sequence[str] = (),
+        *,
+        only_empty: bool = False,
+    ) -> bool: ...
