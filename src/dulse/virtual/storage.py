@@ -16,112 +16,25 @@ Times are milliseconds on the store's own clock; ages never come from a client's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from dulse.model.capabilities import Capabilities
-
-Payload = Any
-"""`bytes`, or with `capabilities.objects` any object that nobody changes any more."""
-
-Token = Any
-"""Opaque, hashable, never used twice in the life of a store; it names the record and this taking of it."""
-
-Revision = Any
-"""Opaque, compared for equality only; 0 is the revision of a group that does not exist."""
+from dulse.model.records import (
+    Depth,
+    Group,
+    Guard,
+    Leased,
+    Peeked,
+    Problem,
+    Put,
+    Revision,
+    Swept,
+    Token,
+)
 
 
 class StaleTopology(Exception):
     """A guard did not hold: the topology has changed since the route was made. Nothing was written."""
-
-
-class Target(NamedTuple):
-    """One queue that a record goes into, with the numbers that the broker decided for it."""
-
-    queue: str
-    priority: int = 0
-    ttl_ms: int | None = None
-    delay_ms: int = 0
-    max_count: int | None = None
-    max_bytes: int | None = None
-    refuse: bool = False
-    """At a limit: True writes nothing into this queue, False writes and reports by how much it is over."""
-
-
-class Put(NamedTuple):
-    """A record and everywhere it goes."""
-
-    payload: Payload
-    targets: Sequence[Target]
-
-
-class Guard(NamedTuple):
-    """A group that must still have this revision."""
-
-    group: str
-    revision: Revision
-
-
-class Problem(NamedTuple):
-    """What a put answers about a queue at its limit."""
-
-    put: int
-    """Index of the put in the call."""
-    queue: str
-    excess_count: int
-    """Stored, and the queue now holds this many ready records too many; -1: refused, not stored."""
-    excess_bytes: int = 0
-
-
-class Leased(NamedTuple):
-    """A record that was taken and is still remembered by the store."""
-
-    token: Token
-    queue: str
-    payload: Payload
-    deliveries: int
-    """How often it has been taken, this time included."""
-    age_ms: int
-    """Since it was put into this queue (a delayed record: since it became ready)."""
-    ttl_ms: int | None
-
-
-class Peeked(NamedTuple):
-    """A ready record that was looked at and not taken."""
-
-    payload: Payload
-    deliveries: int
-    age_ms: int
-    ttl_ms: int | None
-
-
-class Depth(NamedTuple):
-    """How much a queue holds."""
-
-    ready: int
-    leased: int
-    delayed: int
-    size: int
-    """Bytes of the ready records."""
-
-
-class Group(NamedTuple):
-    """A group of the catalogue as it was read."""
-
-    revision: Revision
-    age_ms: int
-    """Since it was last written."""
-    values: Mapping[str, str]
-
-
-class Swept(NamedTuple):
-    """What `sweep` found."""
-
-    promoted: Sequence[str]
-    """Queues that got delayed records which had become due."""
-    expired: Sequence[str]
-    """Queues that may have ready records older than their ttl_ms."""
-    next_due: float | None
-    """Seconds until there will be something of either kind; None: nothing is waiting."""
 
 
 class Storage(Protocol):
@@ -167,7 +80,11 @@ class Storage(Protocol):
         ...
 
     def reserve(
-        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
         """Settle, then take and lease up to so many records of each queue, all in one step.
 
@@ -177,7 +94,9 @@ class Storage(Protocol):
         """
         ...
 
-    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+    def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int
+    ) -> Sequence[Leased]:
         """Take and lease only ready records that have outlived their ttl_ms; does not count as a delivery."""
         ...
 
@@ -186,7 +105,12 @@ class Storage(Protocol):
         ...
 
     def release(
-        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+        self,
+        tokens: Sequence[Token],
+        owner: str,
+        delay_ms: int = 0,
+        *,
+        counted: bool = True,
     ) -> Sequence[Token]:
         """Put taken records back to their old places (after a delay, if given); gives the tokens no longer the owner's.
 
@@ -194,7 +118,13 @@ class Storage(Protocol):
         """
         ...
 
-    def forward(self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> bool:
+    def forward(
+        self,
+        token: Token,
+        owner: str,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+    ) -> bool:
         """Settle a taken record and put others in the same step; False: it was no longer the owner's, nothing done.
 
         StaleTopology: a guard failed, nothing was done. Limits of the targets are not enforced here; the
@@ -300,7 +230,11 @@ class AsyncStorage(Protocol):
     async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]: ...  # noqa: D102
 
     async def reserve(  # noqa: D102
-        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
     ) -> tuple[Sequence[Leased], Sequence[Token]]: ...
 
     async def reserve_expired(  # noqa: D102
@@ -310,22 +244,35 @@ class AsyncStorage(Protocol):
     async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]: ...  # noqa: D102
 
     async def release(  # noqa: D102
-        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+        self,
+        tokens: Sequence[Token],
+        owner: str,
+        delay_ms: int = 0,
+        *,
+        counted: bool = True,
     ) -> Sequence[Token]: ...
 
     async def forward(  # noqa: D102
-        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()
+        self,
+        token: Token,
+        owner: str,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
     ) -> bool: ...
 
     async def renew(self, owner: str, lease_ms: int) -> bool: ...  # noqa: D102
 
     async def dead_owners(self) -> tuple[Sequence[str], float | None]: ...  # noqa: D102
 
-    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool: ...  # noqa: D102
+    async def forget(
+        self, owner: str, limit: int = 1000, *, force: bool = False
+    ) -> bool: ...  # noqa: D102
 
     async def sweep(self, limit: int = 1000) -> Swept: ...  # noqa: D102
 
-    async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None: ...  # noqa: D102
+    async def wait(
+        self, queues: Sequence[str], seconds: float
+    ) -> Sequence[str] | None: ...  # noqa: D102
 
     def wake(self) -> None: ...  # noqa: D102
 
