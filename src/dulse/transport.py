@@ -1,0 +1,352 @@
+"""The contracts between the front ends and a broker: Driver, Transport and TransportChannel; and who serves a URL.
+
+A *driver* is found by URL scheme and opens a *transport*: one open link to one broker, or one open store. A transport
+gives *channels*, in AMQP's sense. The front ends know nothing else of a broker. Each contract has a blocking and an
+asyncio form which differ in `await` only.
+
+*Promises that hold for every method.* Any number of threads (tasks) may call at once. Every call ends within its
+`timeout` (seconds; None: the transport's default, finite) by a result or by an error of `dulse.errors`; what it has
+not done then, it does not do later, except that a publish may still arrive. A ChannelError closes the channel it is
+raised on, as AMQP 0-9-1 §4.2.6 has it: what the channel had not settled goes back, and other channels live on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+from dulse import errors
+from dulse.model.capabilities import Capabilities
+from dulse.model.commands import Command
+from dulse.model.message import Delivery, Outgoing, Properties, Returned
+from dulse.model.parameters import Parameters
+from dulse.policy.clocks import Clock
+
+OnDelivery = Callable[[Delivery], Any]
+"""Called for each message on the thread (task) inside `drain`; in the asyncio form its result may be awaitable."""
+
+OnCancel = Callable[[str], Any]
+"""Called with the consumer tag when the broker ends a consumer."""
+
+OnReturned = Callable[[Returned], Any]
+"""Called with a mandatory message that no queue wanted."""
+
+
+class Observer(Protocol):
+    """Hooks for metrics and traces (`Connection(observer=…)`); each is called after the fact and must be quick."""
+
+    def published(self, message: Outgoing) -> None:
+        """A message was given to the broker."""
+
+    def received(self, delivery: Delivery) -> None:
+        """A message was handed to a consumer."""
+
+    def settled(self, delivery_tag: int, outcome: str) -> None:
+        """A message was acknowledged ("ack"), rejected ("reject") or put back ("requeue")."""
+
+    def reconnected(self, url: str) -> None:
+        """A connection that was lost is open again; `url` has no password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a driver is given to open a transport."""
+
+    parameters: Parameters
+    options: Mapping[str, Any]
+    clock: Clock
+    timeout: float = 30.0
+    """Seconds that any call may take which names no timeout of its own."""
+    observer: Observer | None = None
+
+
+class TransportChannel(Protocol):
+    """A session of operations, in its blocking form."""
+
+    number: int
+    is_open: bool
+    on_returned: OnReturned | None
+    """Where it is None, publishing a mandatory message that no queue wants raises Unroutable."""
+
+    def publish(
+        self,
+        body: bytes,
+        properties: Properties,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = False,  # noqa: FBT001, FBT002 - the hot path is called by position
+        timeout: float | None = None,
+    ) -> None:
+        """Give one message to the broker; it is stored, or on its way and watched, when this returns.
+
+        Raises Refused (a queue at its limit rejects), Unroutable, NotFound (no such exchange), Blocked.
+        """
+        ...
+
+    def publish_many(
+        self, messages: Sequence[Outgoing], timeout: float | None = None
+    ) -> None:
+        """Publish in the given order, as quickly as the transport can, in one step where it has such."""
+        ...
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the broker has answered for every message published on this channel."""
+        ...
+
+    def execute(self, command: Command, timeout: float | None = None) -> Any:
+        """Change the topology; gives the reply that the command names."""
+        ...
+
+    def consume(  # noqa: PLR0913 - as AMQP's basic.consume
+        self,
+        queue: str,
+        on_delivery: OnDelivery,
+        *,
+        consumer_tag: str = "",
+        no_ack: bool = False,
+        exclusive: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        on_cancel: OnCancel | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Start a consumer and give its tag (made up where none is given)."""
+        ...
+
+    def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
+        """End a consumer; what it was handed stays to be settled, what it was not goes back. Unknown tags are no error."""
+        ...
+
+    def get(
+        self, queue: str, *, no_ack: bool = False, timeout: float | None = None
+    ) -> Delivery | None:
+        """Take one message, or None at once if there is none."""
+        ...
+
+    def ack(self, delivery_tag: int, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - as AMQP has it
+        """Settle a delivery, or all up to it. A tag that is unknown or settled raises PreconditionFailed."""
+        ...
+
+    def reject(
+        self, delivery_tag: int, requeue: bool = False, multiple: bool = False
+    ) -> None:  # noqa: FBT001, FBT002
+        """Put a delivery back to its place (`requeue`), or let it be dead-lettered or dropped."""
+        ...
+
+    def recover(self, requeue: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
+        """Give back all that this channel has not settled, to be delivered again."""
+        ...
+
+    def prefetch(self, count: int, *, shared: bool = False) -> None:
+        """Bound what is delivered and not settled; 0: no bound.
+
+        Not shared: for each consumer started from now on. Shared: for all of the channel together, at once.
+        """
+        ...
+
+    def flow(self, active: bool) -> None:  # noqa: FBT001 - as AMQP's channel.flow
+        """Pause (False) and resume (True) deliveries on this channel."""
+        ...
+
+    def close(self, timeout: float | None = None) -> None:
+        """End the consumers and give back what was not settled."""
+        ...
+
+
+class Transport(Protocol):
+    """One open link to one broker, in its blocking form."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this broker can do."""
+        ...
+
+    def open(self, timeout: float) -> None:
+        """Connect; on failure everything is as before."""
+        ...
+
+    def channel(self) -> TransportChannel:
+        """Open a channel."""
+        ...
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Wait for one event and hand it over (at most one message); DeadlineExceeded when there was none.
+
+        `timeout` None waits for ever; the total is kept whatever the broker sends. Several threads may drain: each event goes to one.
+        """
+        ...
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Send out and await everything that was published or settled."""
+        ...
+
+    def check(self, timeout: float | None = None) -> None:
+        """Do one cheap round trip to the broker; raises if it does not work."""
+        ...
+
+    def close(self, timeout: float | None = None) -> None:
+        """Close all channels, give back all that was taken, let go of the broker."""
+        ...
+
+    def discard(self) -> None:
+        """Forget everything without I/O: called in a forked child."""
+        ...
+
+
+class AsyncTransportChannel(Protocol):
+    """A session of operations, in its asyncio form; each method promises what its namesake does."""
+
+    number: int
+    is_open: bool
+    on_returned: OnReturned | None
+
+    async def publish(  # noqa: D102 - as in TransportChannel, and so below
+        self,
+        body: bytes,
+        properties: Properties,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = False,  # noqa: FBT001, FBT002
+        timeout: float | None = None,
+    ) -> None: ...
+
+    async def publish_many(
+        self, messages: Sequence[Outgoing], timeout: float | None = None
+    ) -> None: ...  # noqa: D102
+
+    async def flush(self, timeout: float | None = None) -> None: ...  # noqa: D102
+
+    async def execute(self, command: Command, timeout: float | None = None) -> Any: ...  # noqa: D102
+
+    async def consume(  # noqa: D102, PLR0913
+        self,
+        queue: str,
+        on_delivery: OnDelivery,
+        *,
+        consumer_tag: str = "",
+        no_ack: bool = False,
+        exclusive: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        on_cancel: OnCancel | None = None,
+        timeout: float | None = None,
+    ) -> str: ...
+
+    async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None: ...  # noqa: D102
+
+    async def get(  # noqa: D102
+        self, queue: str, *, no_ack: bool = False, timeout: float | None = None
+    ) -> Delivery | None: ...
+
+    async def ack(self, delivery_tag: int, multiple: bool = False) -> None: ...  # noqa: D102, FBT001, FBT002
+
+    async def reject(  # noqa: D102
+        self,
+        delivery_tag: int,
+        requeue: bool = False,  # noqa: FBT001, FBT002
+        multiple: bool = False,  # noqa: FBT001, FBT002
+    ) -> None: ...
+
+    async def recover(
+        self, requeue: bool = True, timeout: float | None = None
+    ) -> None: ...  # noqa: D102, FBT001, FBT002
+
+    async def prefetch(self, count: int, *, shared: bool = False) -> None: ...  # noqa: D102
+
+    async def flow(self, active: bool) -> None: ...  # noqa: D102, FBT001
+
+    async def close(self, timeout: float | None = None) -> None: ...  # noqa: D102
+
+
+class AsyncTransport(Protocol):
+    """One open link to one broker, in its asyncio form; each method promises what its namesake does."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...  # noqa: D102 - as in Transport, and so below
+
+    async def open(self, timeout: float) -> None: ...  # noqa: D102
+
+    async def channel(self) -> AsyncTransportChannel: ...  # noqa: D102
+
+    async def drain(self, timeout: float | None = None) -> None: ...  # noqa: D102
+
+    async def flush(self, timeout: float | None = None) -> None: ...  # noqa: D102
+
+    async def check(self, timeout: float | None = None) -> None: ...  # noqa: D102
+
+    async def close(self, timeout: float | None = None) -> None: ...  # noqa: D102
+
+    def discard(self) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """How to reach one kind of broker: what a transport's module declares."""
+
+    name: str
+    """The name in errors and documents, such as "sqlite"."""
+    open_blocking: Callable[[Settings], Transport]
+    """Check the settings (raises InvalidArgument) and make a transport that is not open yet."""
+    open_asyncio: Callable[[Settings], AsyncTransport]
+    default_port: int | None = None
+    driver_type: str = ""
+    """Kombu's word for the family of brokers, such as "amqp" or "redis"."""
+    driver_version: Callable[[], str] = field(default=lambda: "N/A")
+    heartbeats: bool = False
+
+
+_schemes: dict[str, str | Driver] = {
+    "memory": "dulse.transports.memory:DRIVER",
+    "sqlite": "dulse.transports.sqlite:DRIVER",
+}
+
+
+def register(scheme: str, driver: str | Driver) -> None:
+    """Serve a URL scheme by a driver, given itself or as ``package.module:NAME``."""
+    _schemes[scheme] = driver
+
+
+def schemes() -> list[str]:
+    """Name the URL schemes that are served, without looking for installed plug-ins."""
+    return sorted(_schemes)
+
+
+def find_driver(scheme: str) -> Driver:
+    """Find who serves a URL scheme: ours, registered, or an entry point of the group ``dulse.transports``.
+
+    `scheme` may also be ``package.module:NAME``. UnknownTransport names the known ones.
+    """
+    found = _schemes.get(scheme)
+    if found is None and ":" in scheme:
+        found = scheme
+    if found is None:
+        found = _installed(scheme)
+    if isinstance(found, Driver):
+        return found
+    module, _, name = found.partition(":")
+    try:
+        driver = getattr(import_module(module), name)
+    except ModuleNotFoundError as missing:
+        raise errors.make(
+            errors.UnknownTransport,
+            f"transport {scheme!r} needs the package {missing.name!r}: pip install 'dulse[{scheme}]'",
+        ) from missing
+    if not isinstance(driver, Driver):
+        raise errors.make(
+            errors.UnknownTransport, f"{found!r} is not a dulse transport driver"
+        )
+    return driver
+
+
+def _installed(scheme: str) -> str:
+    import difflib  # noqa: PLC0415 - this and the next cost 20 ms and are needed for foreign transports only
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    for point in entry_points(group="dulse.transports", name=scheme):
+        return point.value
+    near = difflib.get_close_matches(scheme, _schemes, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    raise errors.make(
+        errors.UnknownTransport,
+        f"no transport serves {scheme!r}{hint} Known: {', '.join(schemes())}. Others come with a package of their own.",
+    )
