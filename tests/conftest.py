@@ -1,0 +1,24 @@
+"""How this project's tests run: coroutine tests in a loop of their own, hypothesis without a stop-watch."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+
+import pytest
+from hypothesis import settings
+
+# A deadline would measure the machine. In CI a run is repeatable; elsewhere each one looks for new cases.
+settings.register_profile("dulse", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("dulse")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def test_…` to its end; such a test takes plain fixtures only."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
