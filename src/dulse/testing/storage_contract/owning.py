@@ -1,0 +1,193 @@
+"""Cases: owners alive and dead, and their records given back."""
+
+# ruff: noqa: D102, PLR2004, S101 - a case's name is its sentence, its numbers are what it is about
+
+from __future__ import annotations
+
+from dulse.testing.storage_contract.bench import LONG_MS, OTHER, OWNER, PATIENCE, StorageBench, needs, tokens
+from dulse.virtual.storage import Storage
+
+
+class Owning(StorageBench):
+    """What holds for owners in any store."""
+
+    def test_an_owner_forgotten_by_force_gives_all_back_to_the_old_places(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1", b"2", b"3")
+        self.put(storage, "r", b"4")
+        self.take(storage, "q", 2)
+        self.take(storage, "r")
+
+        assert not storage.forget(OWNER, force=True)
+
+        again = self.take(storage, "q", owner=OTHER)
+        assert self.bodies(again) == [b"1", b"2", b"3"]
+        assert [record.deliveries for record in again] == [2, 2, 1]
+        assert self.drained(storage, "r") == [b"4"]
+
+    def test_forget_gives_back_a_bounded_number_and_says_whether_to_call_again(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1", b"2", b"3", b"4", b"5")
+        self.take(storage, "q")
+
+        assert storage.forget(OWNER, 2, force=True)
+        assert storage.depth(["q"])[0][:3] == (2, 3, 0)
+        assert storage.forget(OWNER, 2, force=True)
+        while storage.forget(OWNER, 2, force=True):
+            pass
+        assert self.drained(storage, "q") == [b"1", b"2", b"3", b"4", b"5"]
+
+    def test_forgetting_again_changes_nothing(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        self.take(storage, "q")
+
+        assert [storage.forget(OWNER, force=True) for _ in range(3)] == [False, False, False]
+        assert not storage.forget("never seen", force=True)
+        assert not storage.forget("never seen")
+
+        assert [record.deliveries for record in self.take(storage, "q")] == [2]
+
+    def test_forget_leaves_an_owner_alone_that_is_alive(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1")
+        held = tokens(self.take(storage, "q"))
+
+        assert not neighbour.forget(OWNER)
+
+        assert self.take(neighbour, "q", owner=OTHER) == []
+        assert not storage.settle(held, OWNER)
+
+    def test_what_was_given_back_can_no_longer_be_settled(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        held = tokens(self.take(storage, "q"))
+        storage.forget(OWNER, force=True)
+
+        assert list(storage.settle(held, OWNER)) == held
+        assert not storage.forward(held[0], OWNER, [])
+
+        assert self.drained(storage, "q") == [b"1"]
+
+    def test_forget_leaves_the_records_of_other_owners_alone(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1", b"2")
+        self.take(storage, "q", 1)
+        held = tokens(self.take(neighbour, "q", 1, OTHER))
+
+        storage.forget(OWNER, force=True)
+
+        assert not neighbour.settle(held, OTHER)
+        assert self.drained(storage, "q") == [b"1"]
+
+    def test_an_owner_goes_on_after_it_was_forgotten(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        self.take(storage, "q")
+        storage.forget(OWNER, force=True)
+
+        assert self.drained(storage, "q") == [b"1"]
+
+    def test_a_living_owner_is_known_and_not_among_the_dead(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1")
+        self.take(storage, "q")
+
+        assert storage.renew(OWNER, LONG_MS)
+        assert OWNER not in neighbour.dead_owners()[0]
+
+    def test_leases_stay_when_a_storage_object_is_closed(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        with self.opened() as leaving:
+            self.take(leaving, "q", owner=OTHER)
+
+        assert storage.depth(["q"])[0][:3] == (0, 1, 0)
+        storage.forget(OTHER, force=True)
+        assert self.drained(storage, "q") == [b"1"]
+
+    def test_a_closed_store_opens_again(self, storage: Storage) -> None:
+        again = self.make_storage()
+        self.put(again, "q", b"1")
+        again.close(PATIENCE)
+        again.open(PATIENCE)
+
+        assert self.drained(again, "q") == [b"1"]
+
+        again.close(PATIENCE)
+
+
+class OwningForATime(StorageBench):
+    """What holds where a lease ends by itself (`leases` is "owner" or "record")."""
+
+    def dying(self, storage: Storage, queue: str, owner: str = OWNER) -> list[object]:
+        """Take all of a queue for one tick; gives the tokens."""
+        needs(storage.capabilities.leases != "process", "leases that end by themselves")
+        leased, _ = storage.reserve([(queue, 1000)], owner, int(self.tick * 1000))
+        return tokens(leased)
+
+    def test_an_owner_past_its_time_is_among_the_dead(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1")
+        self.dying(storage, "q")
+        self.clock_advance(self.tick * 2)
+
+        assert OWNER in neighbour.dead_owners()[0]
+
+    def test_the_records_of_a_dead_owner_come_back(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1", b"2")
+        held = self.dying(storage, "q")
+        self.clock_advance(self.tick * 2)
+
+        assert not neighbour.forget(OWNER)
+
+        assert self.bodies(self.take(neighbour, "q", owner=OTHER)) == [b"1", b"2"]
+        assert list(storage.settle(held, OWNER)) == held
+        assert OWNER not in neighbour.dead_owners()[0]
+
+    def test_a_renewed_owner_keeps_all_it_holds(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1")
+        held = self.dying(storage, "q")
+        assert storage.renew(OWNER, LONG_MS)
+        self.clock_advance(self.tick * 2)
+
+        assert OWNER not in neighbour.dead_owners()[0]
+        assert not neighbour.forget(OWNER)
+        assert not storage.settle(held, OWNER)
+
+    def test_taking_renews_an_owner(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1")
+        held = self.dying(storage, "q")
+        self.put(storage, "r", b"2")
+        self.take(storage, "r")
+        self.clock_advance(self.tick * 2)
+
+        neighbour.forget(OWNER)
+
+        assert not storage.settle(held, OWNER)
+
+    def test_an_owner_that_wakes_up_before_it_is_forgotten_keeps_all(
+        self, storage: Storage, neighbour: Storage
+    ) -> None:
+        self.put(storage, "q", b"1")
+        held = self.dying(storage, "q")
+        self.clock_advance(self.tick * 2)
+        assert OWNER in neighbour.dead_owners()[0]
+        storage.renew(OWNER, LONG_MS)
+
+        neighbour.forget(OWNER)
+
+        assert not storage.settle(held, OWNER)
+
+    def test_an_owner_that_wakes_up_too_late_is_told_so_and_begins_anew(
+        self, storage: Storage, neighbour: Storage
+    ) -> None:
+        self.put(storage, "q", b"1")
+        self.dying(storage, "q")
+        self.clock_advance(self.tick * 2)
+        neighbour.forget(OWNER)
+
+        assert [storage.renew(OWNER, LONG_MS) for _ in range(2)] == [False, True]
+
+    def test_the_time_until_the_next_owner_falls_due_is_told(self, storage: Storage) -> None:
+        needs(storage.capabilities.leases != "process", "leases that end by themselves")
+        assert storage.dead_owners()[1] is None
+        self.put(storage, "q", b"1", b"2")
+        storage.reserve([("q", 1)], OWNER, 60_000)
+        storage.reserve([("q", 1)], OTHER, 90_000)
+
+        dead, seconds = storage.dead_owners()
+
+        assert list(dead) == []
+        assert seconds is not None
+        assert 50 < seconds <= 60
