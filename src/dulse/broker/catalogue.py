@@ -1,0 +1,187 @@
+"""The catalogue as a decision sees it, and the change of it that a decision makes.
+
+::
+
+    x/<exchange>   ""                                    what was declared (not for the exchanges that always exist)
+                   ["queue"|"exchange", name, key, args] a binding from here
+                   ["from", exchange, key, args]         the other end of a binding to here
+    q/<queue>      ""                                    what was declared
+                   ["from", exchange, key, args]         the other end of a binding to here
+    c/<queue>      [owner, tag]                          a consumer
+    o/<owner>      ["consumer", queue, tag]              what this owner consumes
+                   ["queue", name]                       what it holds exclusively
+    e/<queue>      ""                                    x-expires; the group's age is how long the queue was not used
+
+Decisions are pure: they look at groups that were read before and ask, by raising `NeedGroups` or `NeedDepth`, for
+what is missing; whoever carries them out reads it and decides again from the start. The change is then written under
+the condition that every group the decision looked at still has the revision it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from dulse.model.records import Depth, Group, Guard, Revision
+
+DEFINITION = ""
+"""The field of a group that holds what was declared."""
+
+
+def exchange_group(exchange: str) -> str:
+    """Name the group of an exchange."""
+    return "x/" + exchange
+
+
+def queue_group(queue: str) -> str:
+    """Name the group of a queue."""
+    return "q/" + queue
+
+
+def consumers_group(queue: str) -> str:
+    """Name the group of a queue's consumers."""
+    return "c/" + queue
+
+
+def owner_group(owner: str) -> str:
+    """Name the group of what an owner holds."""
+    return "o/" + owner
+
+
+def expiry_group(queue: str) -> str:
+    """Name the group whose age tells for how long a queue has not been used."""
+    return "e/" + queue
+
+
+class NeedGroups(Exception):
+    """A decision needs these groups of the catalogue: a request to whoever carries it out, not an error."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(names)))
+        self.names = names
+
+
+class NeedDepth(Exception):
+    """A decision needs to know how much this queue holds: likewise a request."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(queue)
+        self.queue = queue
+
+
+class Change(NamedTuple):
+    """The arguments of the store's `change`."""
+
+    expect: Mapping[str, Revision]
+    writes: Mapping[tuple[str, str], str | None]
+    drop: tuple[str, ...] = ()
+    only_empty: bool = False
+
+
+class Decision(NamedTuple):
+    """What to write (None: nothing) and what to answer once it is written."""
+
+    change: Change | None
+    reply: Any = None
+
+
+class View:
+    """The groups and depths that were read so far; remembers which of them a decision looked at.
+
+    Start each operation with an empty view and read what is asked for: a route relies on the group of an exchange
+    having been read before those of its queues.
+    """
+
+    def __init__(self, groups: Mapping[str, Group] | None = None, depths: Mapping[str, Depth] | None = None) -> None:
+        self._groups = groups if groups is not None else {}
+        self._depths = depths if depths is not None else {}
+        self.looked_at: dict[str, Revision] = {}
+
+    def __repr__(self) -> str:
+        return f"<View of {len(self._groups)} groups and {len(self._depths)} depths>"
+
+    def require(self, names: Iterable[str]) -> None:
+        """Ask for all of these at once, if any of them was not read yet."""
+        missing = frozenset(name for name in names if name not in self._groups)
+        if missing:
+            raise NeedGroups(missing)
+
+    def group(self, name: str) -> Group:
+        """Give a group; one that does not exist has revision 0 and no values."""
+        group = self._groups.get(name)
+        if group is None:
+            raise NeedGroups(frozenset((name,)))
+        self.looked_at[name] = group.revision
+        return group
+
+    def peek(self, name: str) -> Mapping[str, str]:
+        """Give the values of a group on which the decision does not depend, as another one changes with it."""
+        group = self._groups.get(name)
+        if group is None:
+            raise NeedGroups(frozenset((name,)))
+        return group.values
+
+    def depth(self, queue: str) -> Depth:
+        """Give how much a queue holds."""
+        depth = self._depths.get(queue)
+        if depth is None:
+            raise NeedDepth(queue)
+        return depth
+
+    def guards(self) -> tuple[Guard, ...]:
+        """Give every group looked at with its revision."""
+        return tuple(Guard(name, revision) for name, revision in self.looked_at.items())
+
+
+class Draft:
+    """A change in the making: a view with what the decision has written so far laid over it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._writes: dict[str, dict[str, str | None]] = {}
+        self._drop: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Draft of {sum(map(len, self._writes.values()))} writes>"
+
+    def require(self, names: Iterable[str]) -> None:
+        """Ask for all of these at once, if any of them was not read yet."""
+        self.view.require(names)
+
+    def values(self, group: str) -> Mapping[str, str]:
+        """Give a group's values as they will be after this change."""
+        before = self.view.group(group).values
+        writes = self._writes.get(group)
+        if not writes:
+            return before
+        after = {name: value for name, value in before.items() if name not in writes}
+        after.update((name, value) for name, value in writes.items() if value is not None)
+        return after
+
+    def write(self, group: str, name: str, value: str) -> None:
+        """Set one value of a group."""
+        self.view.group(group)
+        self._writes.setdefault(group, {})[name] = value
+
+    def delete(self, group: str, name: str) -> bool:
+        """Take one value away; False: there is none."""
+        writes = self._writes.get(group, {})
+        known = writes[name] is not None if name in writes else name in self.view.group(group).values
+        if known:
+            self._writes.setdefault(group, {})[name] = None
+        return known
+
+    def clear(self, group: str) -> None:
+        """Take all values of a group away, and so the group."""
+        self._writes[group] = dict.fromkeys(self.view.group(group).values)
+
+    def drop(self, queue: str) -> None:
+        """Let the records of a queue go with this change."""
+        self._drop.append(queue)
+
+    def decision(self, reply: Any = None, *, only_empty: bool = False) -> Decision:
+        """Give the decision to make this change; nothing written means no change."""
+        writes = {(group, name): value for group, values in self._writes.items() for name, value in values.items()}
+        if not writes and not self._drop:
+            return Decision(None, reply)
+        return Decision(Change(dict(self.view.looked_at), writes, tuple(self._drop), only_empty), reply)
