@@ -1,0 +1,365 @@
+"""A channel of a virtual transport: what AMQP's basic, exchange and queue classes mean on a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from dulse import errors
+from dulse.broker.catalogue import decide
+from dulse.broker.consumers import decide_cancel, decide_consume
+from dulse.broker.intake import Consumer, Window
+from dulse.broker.ledger import Ledger
+from dulse.links.waiting.aio import finished
+from dulse.model.commands import Command, DeclareQueue, DeleteQueue, PurgeQueue, QueueDeclared
+from dulse.model.message import Delivery, Outgoing, Properties, Record, Returned
+from dulse.model.records import Leased, Put
+from dulse.transport import OnCancel, OnDelivery, OnReturned
+from dulse.virtual.storage import StaleTopology
+
+if TYPE_CHECKING:
+    from dulse.virtual.aio.transport import VirtualTransport
+
+
+class Held:
+    """A delivery that is not settled: what is leased, and whose window it counts in."""
+
+    __slots__ = ("leased", "window")
+
+    def __init__(self, leased: Leased, window: Window | None) -> None:
+        self.leased = leased
+        self.window = window
+
+
+class VirtualChannel:
+    """One channel; made by `VirtualTransport.channel`. Threads (tasks) may share it."""
+
+    def __init__(self, transport: VirtualTransport, number: int) -> None:
+        self.number = number
+        self.is_open = True
+        self.on_returned: OnReturned | None = None
+        self._transport = transport
+        self._dispatch = transport.dispatch
+        self._catalogue = transport.catalogue
+        self._storage = transport.storage
+        self._mutex = transport.mutex
+        self._objects = transport.storage.capabilities.objects
+        self._ledger: Ledger[Held] = Ledger()
+        self._shared = Window()
+        self._limit = 0
+        self._tags: set[str] = set()
+        self._closed_by = ""
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<VirtualChannel {self.number}: {state}, {len(self._tags)} consumers, {self._ledger!r}>"
+
+    # ------------------------------------------------------------------------------------------- publish
+
+    async def publish(
+        self,
+        body: bytes,
+        properties: Properties,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = False,  # noqa: FBT001, FBT002 - the hot path is called by position
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - a put has the store's own limit
+    ) -> None:
+        """Store one message in every queue it is routed to; see TransportChannel."""
+        route = self._dispatch.routes.get((exchange, routing_key))
+        if (
+            route is None
+            or not self.is_open
+            or mandatory
+            or "headers" in properties
+            or "expiration" in properties
+            or properties.get("priority")
+        ):
+            await self._publish([Outgoing(body, properties, exchange, routing_key, mandatory)])
+            return
+        record = Record(exchange, routing_key, properties, body)
+        payload = record if self._objects else self._dispatch.seal(record)
+        try:
+            problems = await self._storage.put((Put(payload, route.targets),), route.guards)
+        except StaleTopology:
+            problems = None
+        if problems is None:
+            await self._publish([Outgoing(body, properties, exchange, routing_key)])
+        elif problems:
+            await self._dispatch.settle_problems([Outgoing(body, properties, exchange, routing_key)], problems)
+
+    async def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Store all messages in one step."""
+        await self._publish(messages)
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+        self._check_open("basic_publish")
+        try:
+            returned = await self._dispatch.publish(messages)
+        except errors.ChannelError as refused:
+            await self._fail(refused)
+            raise
+        for each in returned:
+            await self._give_back(each)
+
+    async def _give_back(self, returned: Returned) -> None:
+        if self.on_returned is not None:
+            await finished(self.on_returned(returned))
+            return
+        text = (
+            f"no queue is bound to exchange {returned.exchange!r} for routing key {returned.routing_key!r}: "
+            "bind one, or publish without mandatory"
+        )
+        raise errors.make(errors.Unroutable, text, message=returned, code=returned.code)
+
+    async def flush(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+        """Write out what was settled; what was published is stored already."""
+        await self._transport.flush(timeout)
+
+    # ------------------------------------------------------------------------------------------ topology
+
+    async def execute(self, command: Command, timeout: float | None = None) -> Any:  # noqa: ARG002, ASYNC109
+        """Change the topology; see TransportChannel."""
+        self._check_open(type(command).__name__)
+        try:
+            return await self._execute(command)
+        except errors.ChannelError as refused:
+            await self._fail(refused)
+            raise
+
+    async def _execute(self, command: Command) -> Any:
+        owner = self._transport.owner
+        unique = uuid4().hex
+        if isinstance(command, DeleteQueue | PurgeQueue):
+            await self._transport.write_settled()
+        reply = await self._catalogue.carry_out(lambda view: decide(command, view, owner, unique))
+        if isinstance(command, DeclareQueue):
+            await self._transport.expire([reply.queue])
+            (depth,) = await self._storage.depth([reply.queue])
+            return QueueDeclared(reply.queue, depth.ready, reply.consumer_count)
+        if isinstance(command, PurgeQueue):
+            await self._transport.expire([command.queue])
+            return await self._storage.purge(command.queue)
+        if isinstance(command, DeleteQueue):
+            await self._transport.end_consumers_of(command.queue)
+        return reply
+
+    # ------------------------------------------------------------------------------------------- consume
+
+    async def consume(  # noqa: PLR0913 - the contract's
+        self,
+        queue: str,
+        on_delivery: OnDelivery,
+        *,
+        consumer_tag: str = "",
+        no_ack: bool = False,
+        exclusive: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        on_cancel: OnCancel | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+    ) -> str:
+        """Start a consumer; see TransportChannel."""
+        self._check_open("basic_consume")
+        tag = consumer_tag or f"ctag-{uuid4().hex}"
+        try:
+            if tag in self._transport.intake.consumers:
+                text = f"consumer tag {tag!r} is in use on this connection: choose another"
+                raise errors.make(errors.NotAllowed, text, method="basic_consume")
+            rules = await self._catalogue.carry_out(
+                partial(
+                    decide_consume,
+                    queue=queue,
+                    consumer_tag=tag,
+                    owner=self._transport.owner,
+                    exclusive=exclusive,
+                    arguments=arguments or {},
+                    order=self._transport.storage_order(),
+                )
+            )
+        except errors.ChannelError as refused:
+            await self._fail(refused)
+            raise
+        consumer = Consumer(
+            tag,
+            queue,
+            self,
+            window=Window(self._limit),
+            shared=self._shared,
+            no_ack=no_ack,
+            on_delivery=on_delivery,
+            on_cancel=on_cancel,
+        )
+        self._tags.add(tag)
+        await self._transport.start(consumer, rules)
+        return tag
+
+    async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """End a consumer; see TransportChannel."""
+        self._check_open("basic_cancel")
+        consumer = self._transport.intake.consumers.get(consumer_tag)
+        if consumer is not None:
+            await self._cancel(consumer)
+
+    async def _cancel(self, consumer: Consumer) -> None:
+        self._tags.discard(consumer.tag)
+        await self._transport.stop(consumer)
+        owner = self._transport.owner
+        await self._catalogue.carry_out(
+            partial(decide_cancel, queue=consumer.queue, consumer_tag=consumer.tag, owner=owner)
+        )
+
+    async def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:  # noqa: ARG002, ASYNC109
+        """Take one message; see TransportChannel."""
+        self._check_open("basic_get")
+        try:
+            leased = await self._transport.take(queue)
+        except errors.ChannelError as refused:
+            await self._fail(refused)
+            raise
+        if leased is None:
+            return None
+        if no_ack:
+            self._transport.settle_soon(leased.token)
+            with self._mutex:
+                tag = self._ledger.skip()
+        else:
+            with self._mutex:
+                tag = self._ledger.add(Held(leased, None))
+        return self.delivery(tag, leased, None)
+
+    # -------------------------------------------------------------------------------------------- settle
+
+    def hand_over(self, consumer: Consumer, leased: Leased) -> Delivery:
+        """Make the delivery of a picked record; called by the transport."""
+        with self._mutex:
+            if consumer.no_ack:
+                tag = self._ledger.skip()
+            else:
+                tag = self._ledger.add(Held(leased, consumer.window))
+        return self.delivery(tag, leased, consumer.tag)
+
+    def delivery(self, tag: int, leased: Leased, consumer_tag: str | None) -> Delivery:
+        """Open a record."""
+        record = leased.payload if self._objects else self._dispatch.unseal(leased.payload)
+        properties = record.properties
+        again = leased.deliveries > 1
+        if again:
+            headers = {**(properties.get("headers") or {}), "x-delivery-count": leased.deliveries - 1}
+            properties = {**properties, "headers": headers}
+        return Delivery(tag, again, record.exchange, record.routing_key, properties, record.body, consumer_tag)
+
+    async def ack(self, delivery_tag: int, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Settle deliveries; see TransportChannel."""
+        self._check_open("basic_ack")
+        try:
+            taken = self._take(delivery_tag, multiple, "basic_ack")
+        except errors.ChannelError as refused:
+            await self._fail(refused)
+            raise
+        for held in taken:
+            self._transport.settle_soon(held.leased.token)
+
+    async def reject(
+        self,
+        delivery_tag: int,
+        requeue: bool = False,  # noqa: FBT001, FBT002
+        multiple: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Put deliveries back, or dead-letter or drop them; see TransportChannel."""
+        self._check_open("basic_reject")
+        try:
+            taken = self._take(delivery_tag, multiple, "basic_reject")
+        except errors.ChannelError as refused:
+            await self._fail(refused)
+            raise
+        leased = [held.leased for held in taken]
+        if requeue:
+            await self._transport.put_back(leased)
+        else:
+            for each in leased:
+                await self._transport.bury(each, "rejected")
+
+    def _take(self, tag: int, multiple: bool, method: str) -> list[Held]:  # noqa: FBT001
+        with self._mutex:
+            taken = self._ledger.take(tag, multiple=multiple, method=method)
+            for held in taken:
+                if held.window is not None:
+                    held.window.held -= 1
+                    self._shared.held -= 1
+        self._transport.made_room()
+        return taken
+
+    async def recover(self, requeue: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109, FBT001, FBT002
+        """Give back all that is not settled; see TransportChannel."""
+        self._check_open("basic_recover")
+        if not requeue:
+            text = "recover(requeue=False) is not implemented by RabbitMQ either: use requeue=True"
+            raise errors.make(errors.NotSupported, text)
+        await self._transport.put_back(self._take_everything())
+
+    def _take_everything(self) -> list[Leased]:
+        with self._mutex:
+            taken = self._ledger.take_all()
+            for held in taken:
+                if held.window is not None:
+                    held.window.held -= 1
+                    self._shared.held -= 1
+        return [held.leased for held in taken]
+
+    # ------------------------------------------------------------------------------------------- control
+
+    async def prefetch(self, count: int, *, shared: bool = False) -> None:
+        """Bound what is delivered and not settled; see TransportChannel."""
+        self._check_open("basic_qos")
+        if not 0 <= count <= 65535:  # noqa: PLR2004 - an unsigned short in AMQP
+            text = f"prefetch count {count} is out of range: 0 (no bound) to 65535"
+            raise errors.make(errors.InvalidArgument, text)
+        with self._mutex:
+            if shared:
+                self._shared.limit = count
+            else:
+                self._limit = count
+        self._transport.made_room()
+
+    async def flow(self, active: bool) -> None:  # noqa: FBT001
+        """Pause or resume deliveries on this channel."""
+        self._check_open("flow")
+        with self._mutex:
+            self._shared.flowing = active
+        self._transport.made_room()
+
+    async def close(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """End the consumers and give back what was not settled; a closed channel stays closed."""
+        if self.is_open:
+            await self._end("closed by this program")
+
+    def discard(self) -> None:
+        """Be closed, without telling the store."""
+        self.is_open = False
+        self._closed_by = "the connection was discarded (as after a fork)"
+
+    async def _fail(self, refused: Exception) -> None:
+        await self._end(f"closed by the broker: {refused}")
+
+    async def _end(self, reason: str) -> None:
+        self.is_open = False
+        self._closed_by = reason
+        for tag in list(self._tags):
+            consumer = self._transport.intake.consumers.get(tag)
+            if consumer is not None:
+                await self._cancel(consumer)
+        await self._transport.put_back(self._take_everything())
+        self._transport.channels.pop(self.number, None)
+
+    def forget_consumer(self, tag: str) -> None:
+        """The broker ended this consumer; called by the transport."""
+        self._tags.discard(tag)
+
+    def _check_open(self, method: str) -> None:
+        if not self.is_open:
+            text = f"channel {self.number} was {self._closed_by}: open another"
+            raise errors.make(errors.ChannelClosed, text, method=method)
+
+

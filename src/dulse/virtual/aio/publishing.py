@@ -1,0 +1,169 @@
+"""Puts messages into the queues they are routed to, and sends taken ones on: dead letters, drops, parked ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dulse import errors
+from dulse.broker.carbon_copies import has_further_keys, without_blind_copies
+from dulse.broker.dead_letters import dead_letter
+from dulse.broker.envelope import pack, unpack
+from dulse.broker.rules import QueueRules
+from dulse.broker.targets import needs_targets, targets_for
+from dulse.broker.topology import Route
+from dulse.model.message import Outgoing, Record, Returned
+from dulse.model.records import Leased, Problem, Put
+from dulse.policy.clocks import Clock
+from dulse.virtual.aio.catalogue import Catalogue
+from dulse.virtual.storage import AsyncStorage, StaleTopology
+
+ROUTES = 10_000
+"""Routes kept; beyond that the cache begins anew."""
+
+NO_ROUTE = 312
+STALE_ATTEMPTS = 200
+
+
+class Dispatch:
+    """Everything that writes records. One for a transport; used by all its channels, threads and duties."""
+
+    def __init__(self, storage: AsyncStorage, catalogue: Catalogue, owner: str, lease_ms: int, clock: Clock) -> None:
+        self.storage = storage
+        self.routes: dict[tuple[str, str], Route] = {}
+        self._catalogue = catalogue
+        self._owner = owner
+        self._lease_ms = lease_ms
+        self._clock = clock
+        objects = storage.capabilities.objects
+        self.seal: Callable[[Record], object] = (lambda record: record) if objects else pack
+        self.unseal: Callable[[object], Record] = (lambda payload: payload) if objects else unpack  # type: ignore[assignment, return-value]
+
+    async def route(self, message: Outgoing) -> Route:
+        """Route a message, from the cache if its exchange looks at the routing key only."""
+        key = (message.exchange, message.routing_key)
+        headers = message.properties.get("headers") or {}
+        route = None if has_further_keys(headers) else self.routes.get(key)
+        if route is None:
+            route = await self._catalogue.route(message.exchange, message.routing_key, headers)
+            if not route.by_headers:
+                if len(self.routes) >= ROUTES:
+                    self.routes.clear()
+                self.routes[key] = route
+        return route
+
+    def forget(self, message: Outgoing) -> None:
+        """Drop a route that turned out to be outdated."""
+        self.routes.pop((message.exchange, message.routing_key), None)
+
+    async def prepare(self, message: Outgoing) -> tuple[Put, Route]:
+        """Decide all about one message: where it goes, how long it lives, what is written."""
+        route = await self.route(message)
+        properties = message.properties
+        targets = targets_for(route.queues, properties) if needs_targets(properties) else route.targets
+        record = Record(message.exchange, message.routing_key, without_blind_copies(properties), message.body)
+        return Put(self.seal(record), targets), route
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[Returned]:
+        """Publish in one step; gives the mandatory messages that no queue wanted.
+
+        Raises Refused naming the first message that a full queue rejected; the others are stored.
+        """
+        for _ in range(STALE_ATTEMPTS):
+            prepared = [await self.prepare(message) for message in messages]
+            guards = dict.fromkeys(guard for _, route in prepared for guard in route.guards)
+            try:
+                problems = await self.storage.put([put for put, _ in prepared], list(guards))
+            except StaleTopology:
+                for message in messages:
+                    self.forget(message)
+                continue
+            if problems:
+                await self.settle_problems(messages, problems)
+            return [
+                Returned(NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key, message.properties, message.body)
+                for message, (_, route) in zip(messages, prepared, strict=True)
+                if message.mandatory and not route.queues
+            ]
+        text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to publish: try again"
+        raise errors.make(errors.StorageBusy, text)
+
+    async def settle_problems(self, messages: Sequence[Outgoing], problems: Sequence[Problem]) -> None:
+        """Trim queues that are over their limit; raise for the first message that was refused."""
+        refused: Outgoing | None = None
+        for problem in problems:
+            message = messages[problem.put]
+            rules = dict((await self.route(message)).queues).get(problem.queue)
+            if problem.excess_count >= 0:
+                await self.trim(problem.queue, rules, problem.excess_count, problem.excess_bytes)
+                continue
+            refused = refused or message
+            if rules is not None and rules.overflow == "reject-publish-dlx":
+                record = Record(message.exchange, message.routing_key, message.properties, message.body)
+                await self._publish_dead(record, problem.queue, rules)
+        if refused is not None:
+            text = (
+                f"queue {problem.queue!r} is full and rejects what is published (exchange {refused.exchange!r}, "
+                f"routing key {refused.routing_key!r}, {len(refused.body)} bytes): consume from it or publish later"
+            )
+            raise errors.make(errors.Refused, text, message=refused)
+
+    async def _publish_dead(self, record: Record, queue: str, rules: QueueRules) -> None:
+        dead = dead_letter(record, queue, rules, "maxlen", self._now_ms())
+        if dead is not None:
+            await self._publish_quietly(dead)
+
+    async def _publish_quietly(self, record: Record) -> None:
+        try:
+            await self.publish([Outgoing(record.body, record.properties, record.exchange, record.routing_key)])
+        except (errors.ChannelError, errors.PublishError):
+            return  # as RabbitMQ: a dead letter whose exchange is gone or whose queue is full is dropped
+
+    async def trim(self, queue: str, rules: QueueRules | None, count: int, size: int = 0) -> None:
+        """Take the head of a queue off until it is within its limits; what is dropped is dead-lettered."""
+        while count > 0 or size > 0:
+            wanted = min(count, 100) if count > 0 else 1
+            leased, _ = await self.storage.reserve([(queue, wanted)], self._owner, self._lease_ms)
+            if not leased:
+                return
+            for each in leased:
+                size -= len(self.unseal(each.payload).body)
+                await self.bury(each, rules, "maxlen")
+            count -= len(leased)
+
+    async def bury(self, leased: Leased, rules: QueueRules | None, reason: str) -> bool:
+        """Send a taken record to the dead-letter exchange of its queue, or drop it; False: it was no longer ours."""
+        if rules is None or rules.dead_letter_exchange is None:
+            return not await self.storage.settle([leased.token], self._owner)
+        dead = dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
+        if dead is None:
+            return not await self.storage.settle([leased.token], self._owner)
+        return await self.forward(leased, Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key))
+
+    async def forward(self, leased: Leased, message: Outgoing) -> bool:
+        """Publish in place of a taken record, in one step with settling it; False: it was no longer ours."""
+        for _ in range(STALE_ATTEMPTS):
+            try:
+                put, route = await self.prepare(message)
+            except errors.ChannelError:
+                return not await self.storage.settle([leased.token], self._owner)
+            try:
+                moved = await self.storage.forward(leased.token, self._owner, [put], route.guards)
+            except StaleTopology:
+                self.forget(message)
+                continue
+            await self._enforce_limits(route)
+            return moved
+        text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to forward: try again"
+        raise errors.make(errors.StorageBusy, text)
+
+    async def _enforce_limits(self, route: Route) -> None:
+        """Trim what a forward has put over its limits (the store reports that for puts only)."""
+        for queue, rules in route.queues:
+            if rules.overflow != "drop-head" or (rules.max_length is None and rules.max_length_bytes is None):
+                continue
+            (depth,) = await self.storage.depth([queue])
+            count = depth.ready - rules.max_length if rules.max_length is not None else 0
+            size = depth.size - rules.max_length_bytes if rules.max_length_bytes is not None else 0
+            await self.trim(queue, rules, count, size)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.time() * 1000)

@@ -1,0 +1,344 @@
+"""One open store as a broker: the only Transport over any Storage, final, never subclassed.
+
+A transport is one *owner* in the store. It takes records ahead for its consumers (`Intake`), hands them over in
+`drain`, collects what is settled and writes that together with the next taking.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from uuid import uuid4
+
+from dulse import errors
+from dulse.broker.catalogue import access_rules
+from dulse.broker.consumers import active_consumers, decide_burial
+from dulse.broker.intake import Consumer, Intake
+from dulse.broker.rules import QueueRules
+from dulse.links.waiting.aio import Mutex, Signal, finished
+from dulse.model.capabilities import Capabilities
+from dulse.model.records import Leased, Token
+from dulse.policy.clocks import Clock
+from dulse.virtual.aio.catalogue import Catalogue
+from dulse.virtual.aio.channel import VirtualChannel
+from dulse.virtual.aio.publishing import Dispatch
+from dulse.virtual.aio.upkeep import Upkeep
+from dulse.virtual.storage import AsyncStorage
+
+logger = logging.getLogger("dulse.virtual")
+
+SETTLE_AFTER = 0.002
+"""Seconds after which settled deliveries are written before another message is handed over."""
+
+LOOK_AGAIN = 1.0
+"""Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
+
+
+class VirtualTransport:
+    """The Transport over a Storage. Any number of threads (tasks) may use it at once."""
+
+    def __init__(self, storage: AsyncStorage, *, clock: Clock, lease: float, max_hold: float | None, timeout: float) -> None:
+        self.storage = storage
+        self.owner = uuid4().hex
+        self.mutex = Mutex()
+        self.intake = Intake()
+        self.channels: dict[int, VirtualChannel] = {}
+        self.lease_ms = int(lease * 1000)
+        self.catalogue = Catalogue(storage)
+        self.dispatch = Dispatch(storage, self.catalogue, self.owner, self.lease_ms, clock)
+        self.timeout = timeout
+        self._clock = clock
+        self._arrivals = Signal()
+        self._fetching = False
+        self._settled: list[Token] = []
+        self._settled_at = 0.0
+        self._last_channel = 0
+        self._known: dict[str, QueueRules] = {}
+        self._is_open = False
+        self._upkeep = Upkeep(self, lease, max_hold)
+
+    def __repr__(self) -> str:
+        state = "open" if self._is_open else "closed"
+        return f"<VirtualTransport on {self.storage!r}: {state}, {len(self.channels)} channels, {self.intake!r}>"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the store can do."""
+        return self.storage.capabilities
+
+    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - the contract's
+        """Open the store."""
+        await self.storage.open(timeout)
+        self._is_open = True
+        await self._upkeep.start()
+
+    async def channel(self) -> VirtualChannel:
+        """Open a channel."""
+        self._check_open()
+        with self.mutex:
+            self._last_channel += 1
+            channel = self.channels[self._last_channel] = VirtualChannel(self, self._last_channel)
+        return channel
+
+    async def check(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Do one cheap round trip to the store."""
+        self._check_open()
+        await self.storage.revisions(["x/"])
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise errors.make(errors.ConnectionClosed, "this connection is closed: connect again, or make another")
+
+    # ------------------------------------------------------------------------------------------- deliver
+
+    async def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+        """Hand over one message; see Transport."""
+        with self.mutex:
+            picked = self.intake.pick()
+        if picked is None:
+            picked = await self._await_message(timeout)
+        if self._settled and time.monotonic() - self._settled_at > SETTLE_AFTER:
+            await self.write_settled()
+        consumer, leased = picked
+        if consumer.no_ack:
+            self.settle_soon(leased.token)
+        await finished(consumer.on_delivery(consumer.channel.hand_over(consumer, leased)))
+
+    async def _await_message(self, timeout: float | None) -> tuple[Consumer, Leased]:  # noqa: ASYNC109
+        """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self._check_open()
+            with self.mutex:
+                picked = self.intake.pick()
+                ticket = self._arrivals.ticket()
+                leads = picked is None and not self._fetching
+                self._fetching = self._fetching or leads
+            if picked is not None:
+                return picked
+            left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
+            try:
+                got = await (self._fetch(left) if leads else self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket))
+            finally:
+                if leads:
+                    with self.mutex:
+                        self._fetching = False
+                    self._arrivals.notify()
+            if not got and left <= 0:
+                raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
+
+    async def _fetch(self, seconds: float) -> bool:
+        """Take what our consumers have room for, or wait for it at most so long; True: look again."""
+        with self.mutex:
+            wants = self.intake.wants()
+            settle, self._settled = self._settled, []
+        if not wants:
+            if settle:
+                self._report_lost(await self.storage.settle(settle, self.owner))
+            return await self._wait_for_room(seconds)
+        leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle)
+        self._report_lost(lost)
+        if leased:
+            await self._receive(leased)
+            return True
+        if await self._upkeep.promote():
+            return True
+        if seconds <= 0:
+            return False
+        await self.storage.wait([queue for queue, _ in wants], min(seconds, self._upkeep.next_due(LOOK_AGAIN)))
+        return True
+
+    async def _wait_for_room(self, seconds: float) -> bool:
+        """Nothing can be taken: wait until something is settled, a consumer starts or one becomes active."""
+        await self._upkeep.look_at_consumers()
+        if seconds <= 0:
+            return False
+        return await self._arrivals.wait(min(seconds, LOOK_AGAIN), self._arrivals.ticket())
+
+    async def _receive(self, records: Sequence[Leased]) -> None:
+        """Keep what may be delivered; send on what has expired or was delivered too often."""
+        good = []
+        for leased in records:
+            reason = self._unfit(leased, self.intake.rules(leased.queue))
+            if reason is None:
+                good.append(leased)
+            else:
+                await self.bury(leased, reason)
+        with self.mutex:
+            orphans = self.intake.store(good)
+        if orphans:
+            await self.give_back(orphans)
+
+    def _unfit(self, leased: Leased, rules: QueueRules | None) -> str | None:
+        if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
+            return "expired"
+        limit = rules.delivery_limit if rules is not None else None
+        if limit is not None and leased.deliveries > limit + 1:
+            return "delivery_limit"
+        return None
+
+    async def take(self, queue: str) -> Leased | None:
+        """Take one record for basic.get; NotFound, ResourceLocked."""
+        rules = self._known.get(queue)
+        if rules is None:
+            rules = await self._access(queue)
+        while True:
+            with self.mutex:
+                settle, self._settled = self._settled, []
+            leased, lost = await self.storage.reserve([(queue, 1)], self.owner, self.lease_ms, settle)
+            self._report_lost(lost)
+            if not leased:
+                if await self._upkeep.promote():
+                    continue
+                await self._access(queue)
+                return None
+            reason = self._unfit(leased[0], rules)
+            if reason is None:
+                return leased[0]
+            await self.bury(leased[0], reason)
+
+    async def _access(self, queue: str) -> QueueRules:
+        self._known.pop(queue, None)
+        rules: QueueRules = await self.catalogue.carry_out(
+            partial(access_rules, queue=queue, owner=self.owner, method="basic_get")
+        )
+        self._known[queue] = rules
+        return rules
+
+    # --------------------------------------------------------------------------------------------- settle
+
+    def settle_soon(self, token: Token) -> None:
+        """Have a record deleted with the next write to the store, within some milliseconds."""
+        with self.mutex:
+            settled = self._settled
+            settled.append(token)
+            if len(settled) > 1:
+                return
+            self._settled_at = time.monotonic()
+        self._upkeep.settle_soon()
+
+    async def write_settled(self) -> None:
+        """Delete what was settled so far."""
+        with self.mutex:
+            settled, self._settled = self._settled, []
+        if settled:
+            self._report_lost(await self.storage.settle(settled, self.owner))
+
+    def _report_lost(self, tokens: Sequence[Token]) -> None:
+        if tokens:
+            logger.warning(
+                "%d messages were settled too late: their lease had ended and they were delivered to others "
+                "(raise the option 'lease', or look for what stopped this process)",
+                len(tokens),
+            )
+
+    async def put_back(self, records: Sequence[Leased]) -> None:
+        """Give delivered records back, to be delivered again; those at their delivery limit are dead-lettered."""
+        again = []
+        for leased in records:
+            rules = self.intake.rules(leased.queue) or self._known.get(leased.queue)
+            limit = rules.delivery_limit if rules is not None else None
+            if limit is not None and leased.deliveries > limit:
+                await self.bury(leased, "delivery_limit")
+            else:
+                again.append(leased.token)
+        if again:
+            self._report_lost(await self.storage.release(again, self.owner))
+        self.made_room()
+
+    async def give_back(self, records: Sequence[Leased]) -> None:
+        """Give records back that nobody was handed."""
+        if records:
+            await self.storage.release([leased.token for leased in records], self.owner, counted=False)
+
+    async def bury(self, leased: Leased, reason: str) -> None:
+        """Dead-letter a record or drop it."""
+        rules = self.intake.rules(leased.queue) or self._known.get(leased.queue) or await self._access(leased.queue)
+        if not await self.dispatch.bury(leased, rules, reason):
+            self._report_lost([leased.token])
+
+    async def expire(self, queues: Sequence[str]) -> None:
+        """Send on the records of these queues that have outlived their time to live."""
+        await self._upkeep.expire(queues)
+
+    def made_room(self) -> None:
+        """Something may be delivered now that could not before: let the drain look."""
+        self._arrivals.notify()
+        if self._fetching:
+            self.storage.wake()
+
+    # ------------------------------------------------------------------------------------------ consumers
+
+    def storage_order(self) -> int:
+        """Number a consumer by the time it starts, for whose turn it is with a single active consumer."""
+        return time.time_ns()
+
+    async def start(self, consumer: Consumer, rules: QueueRules) -> None:
+        """Let a consumer take part in deliveries."""
+        consumer.active = not rules.single_active_consumer
+        with self.mutex:
+            self.intake.add(consumer, rules)
+        if rules.single_active_consumer:
+            await self._upkeep.look_at_consumers()
+        self.made_room()
+
+    async def stop(self, consumer: Consumer) -> None:
+        """Let a consumer take no part any more; what it was handed stays to be settled."""
+        with self.mutex:
+            waiting = self.intake.remove(consumer.tag)
+        await self.give_back(waiting)
+
+    async def end_consumers_of(self, queue: str) -> None:
+        """Tell the consumers of a queue that is gone (AMQP's consumer cancel notification)."""
+        self._known.pop(queue, None)
+        for consumer in self.intake.of_queue(queue):
+            with self.mutex:
+                self.intake.remove(consumer.tag)
+            consumer.channel.forget_consumer(consumer.tag)
+            if consumer.on_cancel is not None:
+                await finished(consumer.on_cancel(consumer.tag))
+
+    async def activate(self, queue: str) -> None:
+        """Find out which of our consumers of a queue is the single active one."""
+        active = await self.catalogue.carry_out(partial(active_consumers, queue=queue, owner=self.owner))
+        with self.mutex:
+            for consumer in self.intake.of_queue(queue):
+                consumer.active = consumer.tag in active
+
+    # ---------------------------------------------------------------------------------------------- close
+
+    async def flush(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Write out what was settled."""
+        await self.write_settled()
+
+    async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+        """Give back all that was taken and let go of the store; an end for good."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        await self._upkeep.stop()
+        self.storage.wake()
+        try:
+            await self.write_settled()
+            with self.mutex:
+                waiting = self.intake.empty()
+            await self.give_back(waiting)
+            for channel in list(self.channels.values()):
+                await channel.close()
+            await self.catalogue.carry_out(partial(decide_burial, owner=self.owner))
+            while await self.storage.forget(self.owner, force=True):
+                pass
+        finally:
+            self._arrivals.notify()
+            await self.storage.close(self.timeout if timeout is None else timeout)
+
+    def discard(self) -> None:
+        """Forget everything without I/O."""
+        self._is_open = False
+        self._upkeep.discard()
+        for channel in self.channels.values():
+            channel.discard()
+        self.channels.clear()
+        self.storage.discard()

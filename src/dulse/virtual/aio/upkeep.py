@@ -1,0 +1,179 @@
+"""What a broker does by itself, done by every connected process: leases, expiry, delays, burials, late settling.
+
+One duty of the keeper for each transport; idle, it costs a few small queries a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dulse.broker.catalogue import DEFINITION, consumers_group, expiry_group, queue_group
+from dulse.broker.consumers import decide_burial
+from dulse.broker.queues import decide_expiry
+from dulse.links.waiting.aio import keeper
+
+if TYPE_CHECKING:
+    from dulse.virtual.aio.transport import VirtualTransport
+
+logger = logging.getLogger("dulse.virtual")
+
+SETTLE_WITHIN = 0.010
+"""Seconds after which settled deliveries are written although nobody drains."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what other processes may have changed."""
+
+NEVER = float("inf")
+
+
+class Upkeep:
+    """The duty of one transport, and what `drain` needs of it at once."""
+
+    def __init__(self, transport: VirtualTransport, lease: float, max_hold: float | None) -> None:
+        self._transport = transport
+        self._storage = transport.storage
+        self._lease_ms = int(lease * 1000)
+        self._renew_every = min(5.0, lease / 4)
+        self._max_hold = max_hold
+        self._settle_at = NEVER
+        self._renew_at = 0.0
+        self._look_at = 0.0
+        self._promote_at = 0.0
+        self._bury_at = 0.0
+        self._revisions: dict[str, object] = {}
+        self._expiries: dict[str, tuple[object, int]] = {}
+
+    async def start(self) -> None:
+        """Begin: from now on the keeper calls `run` whenever something is due."""
+        now = time.monotonic()
+        self._renew_at = now + self._renew_every
+        self._look_at = self._bury_at = now + LOOK_EVERY
+        await keeper().add(self)
+
+    async def stop(self) -> None:
+        """End; a run under way is awaited."""
+        await keeper().remove(self)
+
+    def discard(self) -> None:
+        """End without waiting: a forked child has a keeper of its own."""
+
+    def settle_soon(self) -> None:
+        """Something was settled: write it within milliseconds, unless somebody does it before."""
+        if self._settle_at == NEVER:
+            self._settle_at = time.monotonic() + SETTLE_WITHIN
+            keeper().hint(self)
+
+    def next_due(self, limit: float) -> float:
+        """Seconds until a delayed record becomes ready or one expires, at most `limit`."""
+        return max(0.0, min(limit, self._promote_at - time.monotonic()))
+
+    # --------------------------------------------------------------------------------------------- the duty
+
+    def due(self) -> float:
+        """When `run` is to be called next, on time.monotonic()."""
+        return min(self._settle_at, self._renew_at, self._look_at, self._promote_at, self._bury_at)
+
+    async def run(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if now >= self._settle_at:
+            self._settle_at = NEVER
+            await self._transport.write_settled()
+        if now >= self._renew_at:
+            self._renew_at = now + self._renew_every
+            await self._renew()
+        if now >= self._promote_at:
+            await self.promote()
+        if now >= self._bury_at:
+            await self._bury_the_dead()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY
+            await self._look()
+
+    async def _renew(self) -> None:
+        if not await self._storage.renew(self._transport.owner, self._lease_ms):
+            logger.error(
+                "this process was declared dead, since it did not renew its lease of %.1f s in time: what it held "
+                "was given to others, and its late acknowledgements will be refused",
+                self._lease_ms / 1000,
+            )
+
+    async def _look(self) -> None:
+        await self.look_at_consumers()
+        await self.promote()
+        await self._expire_queues()
+        if self._max_hold is not None:
+            await self._transport.release_held_longer(self._max_hold)
+
+    # -------------------------------------------------------------------------------------------- consumers
+
+    async def look_at_consumers(self) -> None:
+        """Notice that a queue we consume is gone, or that another of its consumers is the active one now."""
+        intake = self._transport.intake
+        queues = intake.queues()
+        single = [queue for queue in queues if (rules := intake.rules(queue)) and rules.single_active_consumer]
+        if not queues:
+            return
+        names = [queue_group(queue) for queue in queues] + [consumers_group(queue) for queue in single]
+        found = dict(zip(names, await self._storage.revisions(names), strict=True))
+        before, self._revisions = self._revisions, found
+        for queue in queues:
+            if not found[queue_group(queue)]:
+                await self._transport.end_consumers_of(queue)
+        for queue in single:
+            name = consumers_group(queue)
+            if found[name] != before.get(name):
+                await self._transport.activate(queue)
+
+    # ------------------------------------------------------------------------------------------------- time
+
+    async def promote(self) -> bool:
+        """Make delayed records ready whose time has come, send on expired ones; True: some became ready."""
+        swept = await self._storage.sweep()
+        self._promote_at = NEVER if swept.next_due is None else time.monotonic() + swept.next_due
+        await self.expire(swept.expired)
+        return bool(swept.promoted)
+
+    async def expire(self, queues: Sequence[str]) -> None:
+        """Send on the records of these queues that have outlived their time to live."""
+        for queue in queues:
+            rules = await self._transport.rules_of(queue)
+            while True:
+                expired = await self._storage.reserve_expired(queue, 100, self._transport.owner, self._lease_ms)
+                for leased in expired:
+                    await self._transport.dispatch.bury(leased, rules, "expired")
+                if not expired:
+                    break
+
+    async def _expire_queues(self) -> None:
+        """Delete queues that nobody has used for as long as they said."""
+        found = await self._storage.groups(expiry_group(""))
+        new = [name for name, (revision, _) in found.items() if self._expiries.get(name, (0, 0))[0] != revision]
+        if new:
+            for name, group in (await self._storage.read(new)).items():
+                self._expiries[name] = (group.revision, int(group.values.get(DEFINITION, "0")))
+        for name, (revision, age_ms) in found.items():
+            known, expires_ms = self._expiries[name]
+            if known == revision and age_ms >= expires_ms:
+                queue = name.removeprefix(expiry_group(""))
+                await self._transport.catalogue.carry_out(partial(decide_expiry, queue=queue))
+        self._expiries = {name: value for name, value in self._expiries.items() if name in found}
+
+    # ------------------------------------------------------------------------------------------------- death
+
+    async def _bury_the_dead(self) -> None:
+        """End what dead owners held: consumers and exclusive queues first, then their records go back."""
+        owners, seconds = await self._storage.dead_owners()
+        for owner in owners:
+            logger.warning("a process that held messages has died (owner %s): they are given to others", owner)
+            await self._transport.catalogue.carry_out(partial(decide_burial, owner=owner))
+            while await self._storage.forget(owner):
+                pass
+        pause = LOOK_EVERY if owners else max(0.01, min(seconds or NEVER, self._lease_ms / 1000))
+        self._bury_at = time.monotonic() + pause
+
+
