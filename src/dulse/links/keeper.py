@@ -1,0 +1,254 @@
+"""The keeper: the one background thread of a process, which does what idle blocking links need done in time.
+
+It sleeps until a duty is due, starts with the first duty and ends some time after the last. A forked child begins with
+a keeper that has nothing to do, and a thread of its own once it has.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import signal
+import threading
+import weakref
+from collections import deque
+from heapq import heappop, heappush
+from itertools import count
+from time import monotonic
+from typing import Protocol
+
+from dulse import errors
+from dulse.links.waiting.signal_sync import Signal
+
+_logger = logging.getLogger(__name__)
+
+_LINGER = 1.0
+"""Seconds for which the thread stays without any duty: programs open and close connections one after the other."""
+
+_PAUSE = 1.0
+"""Seconds before a duty that raised is due again, at the earliest."""
+
+
+class Duty(Protocol):
+    """Something to be done again and again, in time. It must allow weak references."""
+
+    def due(self) -> float:
+        """Give when it is due, in seconds of `time.monotonic`; `math.inf`: not before a hint. Must not wait."""
+        ...
+
+    def run(self) -> None:
+        """Do it. Other duties wait meanwhile, so everything it waits for needs a deadline."""
+        ...
+
+
+class _Entry:
+    __slots__ = ("duty", "hinted", "not_before", "number", "removed")
+
+    def __init__(self, duty: weakref.ref[Duty]) -> None:
+        self.duty = duty
+        self.hinted = False
+        self.not_before = 0.0
+        self.number = 0
+        self.removed = False
+
+
+class Keeper:
+    """Serves duties, each held by a weak reference, one after the other in one daemon thread.
+
+    Its methods may be called from any thread, from a signal handler, and from a destructor.
+    """
+
+    _entries: dict[int, _Entry]
+    _heap: list[tuple[float, int, _Entry]]
+    """Only the thread touches it. An item is void once its entry has another number."""
+    _hinted: deque[_Entry]
+    _running: _Entry | None
+    _thread: threading.Thread | None
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._ended = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew without duties and thread: for a forked child, where the thread does not exist."""
+        self._mutex = threading.RLock()
+        self._entries = {}
+        self._heap = []
+        self._hinted = deque()
+        self._changed = Signal(longest_sleep=math.inf)
+        self._rested = Signal()
+        self._running = None
+        self._thread = None
+
+    def add(self, duty: Duty) -> None:
+        """Serve a duty from now on, until it is removed or nobody else refers to it. One that is served is hinted."""
+        key = id(duty)
+        with self._mutex:
+            if key not in self._entries:
+                self._entries[key] = _Entry(weakref.ref(duty, lambda gone: self._dropped(key, gone)))
+            self._ensure_thread(key)
+        self.hint(duty)
+
+    def hint(self, duty: Duty) -> None:
+        """Have the duty asked again when it is due, which may be earlier than it last said. Never waits."""
+        entry = self._entries.get(id(duty))
+        if entry is not None and not entry.hinted:
+            entry.hinted = True
+            self._hinted.append(entry)
+            self._changed.notify()
+
+    def remove(self, duty: Duty, seconds: float = 5.0) -> bool:
+        """Serve a duty no longer, and wait until it has ended if it is running; False: it still is after `seconds`.
+
+        A duty that removes itself is not waited for. The caller must hold no lock that the duty takes.
+        """
+        with self._mutex:
+            entry = self._entries.pop(id(duty), None) or self._running
+            if entry is None or entry.duty() is not duty:
+                return True
+            entry.removed = True
+            if self._thread is threading.current_thread():
+                return True
+        self._changed.notify()
+        return self._wait_for(entry, seconds)
+
+    def stop(self, seconds: float = 1.0) -> None:
+        """End the thread for good, waiting so long for a duty that is running: for the end of the interpreter."""
+        self._ended = True
+        self._changed.notify()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(seconds)
+
+    def __repr__(self) -> str:
+        state = "ended" if self._ended else "asleep" if self._running is None else "at work"
+        return f"<Keeper {state if self._thread else 'without a thread'}, {len(self._entries)} duties>"
+
+    def _wait_for(self, entry: _Entry, seconds: float) -> bool:
+        deadline = monotonic() + seconds
+        while True:
+            seen = self._rested.ticket()
+            if self._running is not entry:
+                return True
+            if not self._rested.wait(deadline - monotonic(), seen):
+                return self._running is not entry
+
+    def _dropped(self, key: int, gone: weakref.ref[Duty]) -> None:
+        with self._mutex:
+            entry = self._entries.get(key)
+            if entry is None or entry.duty is not gone:
+                return
+            del self._entries[key]
+        self._changed.notify()
+
+    def _ensure_thread(self, key: int) -> None:
+        """Start the thread if there is none; called under the mutex."""
+        if self._ended or (self._thread is not None and self._thread.is_alive()):
+            return
+        thread = threading.Thread(
+            target=self._serve, args=(threading.get_native_id(),), name="dulse-keeper", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            del self._entries[key]
+            raise errors.make(
+                errors.OperationalError, f"The background thread cannot be started ({error}): end some threads"
+            ) from error
+        self._thread = thread
+
+    # ------------------------------------------------------------------------------- on the keeper's thread
+
+    def _serve(self, starter: int) -> None:
+        _block_signals(starter)
+        while not self._ended:
+            seen = self._changed.ticket()
+            self._schedule_hinted()
+            for entry in self._take_due():
+                self._run(entry)
+            if not self._changed.wait(self._rest(), seen) and self._retire():
+                return
+
+    def _rest(self) -> float:
+        """Give the seconds until there may be something to do."""
+        if not self._entries:
+            return _LINGER
+        return self._heap[0][0] - monotonic() if self._heap else math.inf
+
+    def _retire(self) -> bool:
+        with self._mutex:
+            if not self._entries:
+                self._thread = None
+            return self._thread is None
+
+    def _schedule_hinted(self) -> None:
+        while self._hinted:
+            entry = self._hinted.popleft()
+            entry.hinted = False
+            self._schedule(entry)
+
+    def _schedule(self, entry: _Entry) -> None:
+        due = self._due(entry)
+        entry.number = next(self._numbers)
+        if due < math.inf:
+            heappush(self._heap, (due, entry.number, entry))
+
+    def _take_due(self) -> list[_Entry]:
+        now, due = monotonic(), []
+        while self._heap and self._heap[0][0] <= now:
+            _, number, entry = heappop(self._heap)
+            if number == entry.number:
+                due.append(entry)
+        return due
+
+    def _due(self, entry: _Entry) -> float:
+        duty = None if entry.removed else entry.duty()
+        if duty is None:
+            return math.inf
+        try:
+            return max(duty.due(), entry.not_before)
+        except Exception:
+            _logger.exception("%r could not say when it is due; it is asked again in %s s", duty, _PAUSE)
+            return monotonic() + _PAUSE
+
+    def _run(self, entry: _Entry) -> None:
+        if self._due(entry) <= monotonic():
+            with self._mutex:
+                duty = None if entry.removed else entry.duty()
+                self._running = entry
+            try:
+                if duty is not None:
+                    duty.run()
+                entry.not_before = 0.0
+            except BaseException:  # whatever a duty raises, the others go on
+                entry.not_before = monotonic() + _PAUSE
+                _logger.exception("%r failed in the background; it is not run again within %s s", duty, _PAUSE)
+            self._running = None
+            self._rested.notify()
+        self._schedule(entry)
+
+
+def _block_signals(starter: int) -> None:
+    """Have signals delivered to other threads, whose system calls they shall interrupt.
+
+    Where threads are greenlets (gevent), `starter` is this very thread of the system, and everything stays as it is.
+    """
+    if hasattr(signal, "pthread_sigmask") and threading.get_native_id() != starter:
+        faults = {signal.SIGSEGV, signal.SIGFPE, signal.SIGBUS, signal.SIGILL, signal.SIGABRT}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
+
+
+_keeper = Keeper()
+
+
+def keeper() -> Keeper:
+    """Give the keeper of this process."""
+    return _keeper
+
+
+# Registered early and so run late: what closes connections at the end still finds the keeper at work.
+atexit.register(_keeper.stop)
+os.register_at_fork(after_in_child=_keeper.forget)
