@@ -76,7 +76,7 @@ def main(given: list[str] | None = None) -> int:
         "--root", type=Path, default=Path(__file__).resolve().parent.parent, help="the project's folder"
     )
     options = parser.parse_args(given)
-    root: Path = options.root
+    root: Path = options.root.resolve()
     try:
         wanted = generate(root)
     except UnasyncError as problem:
