@@ -177,6 +177,12 @@ class Intake:
             return consumer, leased
         return None
 
+    def unpick(self, consumer: Consumer) -> None:
+        """Count out again what `pick` counted as held and nobody was handed."""
+        if not consumer.no_ack:
+            consumer.window.held -= 1
+            consumer.shared.held -= 1
+
     def wants(self) -> list[tuple[str, int]]:
         """Tell how many records of each queue could be used now; the queues take turns in being first."""
         wanted = []

@@ -51,6 +51,14 @@ class Ledger(Generic[T]):
         text = f"unknown delivery tag {tag}: it was settled before, or belongs to another channel"
         raise errors.make(errors.PreconditionFailed, text, method=method)
 
+    def last_tag(self) -> int:
+        """Give the tag of the latest delivery, 0 before the first."""
+        return self._last
+
+    def oldest_tag(self) -> int | None:
+        """Give the tag of the oldest delivery that is not settled."""
+        return next(iter(self._entries), None)
+
     def take_all(self) -> list[T]:
         """Remove everything, the oldest first."""
         entries = list(self._entries.values())

@@ -94,9 +94,7 @@ class Storage(Protocol):
         """
         ...
 
-    def reserve_expired(
-        self, queue: str, count: int, owner: str, lease_ms: int
-    ) -> Sequence[Leased]:
+    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
         """Take and lease only ready records that have outlived their ttl_ms; does not count as a delivery."""
         ...
 
@@ -264,15 +262,11 @@ class AsyncStorage(Protocol):
 
     async def dead_owners(self) -> tuple[Sequence[str], float | None]: ...  # noqa: D102
 
-    async def forget(
-        self, owner: str, limit: int = 1000, *, force: bool = False
-    ) -> bool: ...  # noqa: D102
+    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool: ...  # noqa: D102
 
     async def sweep(self, limit: int = 1000) -> Swept: ...  # noqa: D102
 
-    async def wait(
-        self, queues: Sequence[str], seconds: float
-    ) -> Sequence[str] | None: ...  # noqa: D102
+    async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None: ...  # noqa: D102
 
     def wake(self) -> None: ...  # noqa: D102
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from dulse import errors
-from dulse.broker.catalogue import Decision, NeedDepth, NeedGroups, View
+from dulse.broker.catalogue import DEFINITION, Decision, NeedDepth, NeedGroups, View, expiry_group, queue_group
+from dulse.broker.definitions import read_queue
+from dulse.broker.queues import check_access, decide_expiry, decide_touch
+from dulse.broker.rules import QueueRules
 from dulse.broker.topology import Indexes, Route, resolve
 from dulse.model.records import Depth, Group
 from dulse.virtual.storage import AsyncStorage
@@ -25,9 +29,47 @@ class Catalogue:
         self._indexes = Indexes()
 
     async def carry_out(self, decide: Callable[[View], Decision]) -> Any:
-        """Decide on what the store holds, write the decision, begin anew if it changed meanwhile; gives the reply."""
+        """Decide on what the store holds, write the decision, begin anew if it changed meanwhile; gives the reply.
+
+        Queues that are looked at and overdue (x-expires) are deleted first, so nobody can tell when the keeper last ran.
+        """
+        return await self._carry_out(decide, self._expire_overdue)
+
+    async def route(self, exchange: str, routing_key: str, headers: Mapping[str, Any]) -> Route:
+        """Find the queues that a message reaches, and the guards that tell whether this is still so."""
+        return await self._informed(
+            lambda view: resolve(view, self._indexes, exchange, routing_key, headers), self._expire_overdue
+        )
+
+    async def use(self, queue: str, owner: str, method: str) -> QueueRules:
+        """Check that an owner may use a queue, and note that it does; gives its rules. NotFound, ResourceLocked."""
+
+        def decide(view: View) -> Decision:
+            view.require((queue_group(queue), expiry_group(queue)))
+            rules = check_access(view, queue, owner, method)
+            if rules.expires_ms is None or view.group(expiry_group(queue)).age_ms * 4 < rules.expires_ms:
+                return Decision(None, rules)
+            return Decision(decide_touch(view, queue).change, rules)
+
+        rules: QueueRules = await self.carry_out(decide)
+        return rules
+
+    async def rules(self, queue: str) -> QueueRules | None:
+        """Give the rules of a queue, whoever it belongs to; None: there is no such queue."""
+
+        def look(view: View) -> QueueRules | None:
+            definition = read_queue(view.group(queue_group(queue)).values)
+            return None if definition is None else definition.rules
+
+        return await self._informed(look, _leave)
+
+    async def expire(self, queue: str) -> None:
+        """Delete a queue if nobody has used it for as long as it said."""
+        await self._carry_out(partial(decide_expiry, queue=queue), _leave)
+
+    async def _carry_out(self, decide: Callable[[View], Decision], before: _Before) -> Any:
         for _ in range(ATTEMPTS):
-            decision = await self._informed(decide)
+            decision = await self._informed(decide, before)
             change = decision.change
             if change is None:
                 return decision.reply
@@ -36,11 +78,7 @@ class Catalogue:
         text = f"the topology was changed by others {ATTEMPTS} times in a row while we tried to change it: try again"
         raise errors.make(errors.StorageBusy, text)
 
-    async def route(self, exchange: str, routing_key: str, headers: Mapping[str, Any]) -> Route:
-        """Find the queues that a message reaches, and the guards that tell whether this is still so."""
-        return await self._informed(lambda view: resolve(view, self._indexes, exchange, routing_key, headers))
-
-    async def _informed(self, decide: Callable[[View], T]) -> T:
+    async def _informed(self, decide: Callable[[View], T], before: _Before) -> T:
         """Call `decide` with ever more of the catalogue read, until it has all it asks for."""
         known: dict[str, Group] = {}
         depths: dict[str, Depth] = {}
@@ -48,6 +86,32 @@ class Catalogue:
             try:
                 return decide(View(known, depths))
             except NeedGroups as need:
-                known.update(await self._storage.read(sorted(need.names)))
+                names = sorted(need.names)
+                found = await self._storage.read(names)
+                if await before(found):
+                    names = sorted({*known, *names})
+                    found = await self._storage.read(names)
+                known.update(found)
             except NeedDepth as need:
                 (depths[need.queue],) = await self._storage.depth([need.queue])
+
+    async def _expire_overdue(self, found: Mapping[str, Group]) -> bool:
+        overdue = list(_overdue(found))
+        for queue in overdue:
+            await self.expire(queue)
+        return bool(overdue)
+
+
+_Before = Callable[[Mapping[str, Group]], Any]
+"""What is done about groups that were read, before a decision sees them; True: they have changed by that."""
+
+
+async def _leave(_found: Mapping[str, Group]) -> bool:
+    return False
+
+
+def _overdue(found: Mapping[str, Group]) -> Iterable[str]:
+    prefix = expiry_group("")
+    for name, group in found.items():
+        if name.startswith(prefix) and group.age_ms >= int(group.values.get(DEFINITION, group.age_ms + 1)):
+            yield name.removeprefix(prefix)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from dulse import errors
-from dulse.broker.catalogue import decide
 from dulse.broker.consumers import decide_cancel, decide_consume
+from dulse.broker.decisions import decide
 from dulse.broker.intake import Consumer, Window
 from dulse.broker.ledger import Ledger
 from dulse.links.waiting.aio import finished
@@ -23,14 +25,8 @@ if TYPE_CHECKING:
     from dulse.virtual.aio.transport import VirtualTransport
 
 
-class Held:
-    """A delivery that is not settled: what is leased, and whose window it counts in."""
-
-    __slots__ = ("leased", "window")
-
-    def __init__(self, leased: Leased, window: Window | None) -> None:
-        self.leased = leased
-        self.window = window
+Held = tuple[Leased, Window | None]
+"""A delivery that is not settled: what is leased, and the consumer's window that it counts in (None: basic.get)."""
 
 
 class VirtualChannel:
@@ -51,6 +47,7 @@ class VirtualChannel:
         self._limit = 0
         self._tags: set[str] = set()
         self._closed_by = ""
+        self._marks: deque[tuple[float, int]] = deque()
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
@@ -175,7 +172,7 @@ class VirtualChannel:
                     owner=self._transport.owner,
                     exclusive=exclusive,
                     arguments=arguments or {},
-                    order=self._transport.storage_order(),
+                    order=time.time(),
                 )
             )
         except errors.ChannelError as refused:
@@ -213,42 +210,33 @@ class VirtualChannel:
     async def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:  # noqa: ARG002, ASYNC109
         """Take one message; see TransportChannel."""
         self._check_open("basic_get")
-        try:
-            leased = await self._transport.take(queue)
-        except errors.ChannelError as refused:
-            await self._fail(refused)
-            raise
-        if leased is None:
-            return None
-        if no_ack:
-            self._transport.settle_soon(leased.token)
+        while True:
+            try:
+                leased = await self._transport.take(queue)
+            except errors.ChannelError as refused:
+                await self._fail(refused)
+                raise
+            if leased is None:
+                return None
+            try:
+                record = leased.payload if self._objects else self._dispatch.unseal(leased.payload)
+            except errors.DecodeError as damage:
+                await self._transport.set_aside(leased, damage)
+                continue
             with self._mutex:
-                tag = self._ledger.skip()
-        else:
-            with self._mutex:
-                tag = self._ledger.add(Held(leased, None))
-        return self.delivery(tag, leased, None)
+                tag = self._ledger.skip() if no_ack else self._ledger.add((leased, None))
+            if no_ack:
+                self._transport.settle_soon(leased.token)
+            return _delivery(tag, leased, record, None)
 
     # -------------------------------------------------------------------------------------------- settle
 
     def hand_over(self, consumer: Consumer, leased: Leased) -> Delivery:
-        """Make the delivery of a picked record; called by the transport."""
-        with self._mutex:
-            if consumer.no_ack:
-                tag = self._ledger.skip()
-            else:
-                tag = self._ledger.add(Held(leased, consumer.window))
-        return self.delivery(tag, leased, consumer.tag)
-
-    def delivery(self, tag: int, leased: Leased, consumer_tag: str | None) -> Delivery:
-        """Open a record."""
+        """Make the delivery of a picked record; called by the transport. DecodeError: it is no message, nothing was done."""
         record = leased.payload if self._objects else self._dispatch.unseal(leased.payload)
-        properties = record.properties
-        again = leased.deliveries > 1
-        if again:
-            headers = {**(properties.get("headers") or {}), "x-delivery-count": leased.deliveries - 1}
-            properties = {**properties, "headers": headers}
-        return Delivery(tag, again, record.exchange, record.routing_key, properties, record.body, consumer_tag)
+        with self._mutex:
+            tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
+        return _delivery(tag, leased, record, consumer.tag)
 
     async def ack(self, delivery_tag: int, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
         """Settle deliveries; see TransportChannel."""
@@ -258,8 +246,8 @@ class VirtualChannel:
         except errors.ChannelError as refused:
             await self._fail(refused)
             raise
-        for held in taken:
-            self._transport.settle_soon(held.leased.token)
+        for leased, _ in taken:
+            self._transport.settle_soon(leased.token)
 
     async def reject(
         self,
@@ -274,22 +262,24 @@ class VirtualChannel:
         except errors.ChannelError as refused:
             await self._fail(refused)
             raise
-        leased = [held.leased for held in taken]
         if requeue:
-            await self._transport.put_back(leased)
+            await self._transport.put_back([leased for leased, _ in taken])
         else:
-            for each in leased:
-                await self._transport.bury(each, "rejected")
+            for leased, _ in taken:
+                await self._transport.bury(leased, "rejected")
 
     def _take(self, tag: int, multiple: bool, method: str) -> list[Held]:  # noqa: FBT001
         with self._mutex:
             taken = self._ledger.take(tag, multiple=multiple, method=method)
-            for held in taken:
-                if held.window is not None:
-                    held.window.held -= 1
-                    self._shared.held -= 1
+            self._count_out(taken)
         self._transport.made_room()
         return taken
+
+    def _count_out(self, taken: Sequence[Held]) -> None:
+        for _, window in taken:
+            if window is not None:
+                window.held -= 1
+                self._shared.held -= 1
 
     async def recover(self, requeue: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109, FBT001, FBT002
         """Give back all that is not settled; see TransportChannel."""
@@ -302,11 +292,8 @@ class VirtualChannel:
     def _take_everything(self) -> list[Leased]:
         with self._mutex:
             taken = self._ledger.take_all()
-            for held in taken:
-                if held.window is not None:
-                    held.window.held -= 1
-                    self._shared.held -= 1
-        return [held.leased for held in taken]
+            self._count_out(taken)
+        return [leased for leased, _ in taken]
 
     # ------------------------------------------------------------------------------------------- control
 
@@ -353,6 +340,18 @@ class VirtualChannel:
         await self._transport.put_back(self._take_everything())
         self._transport.channels.pop(self.number, None)
 
+    async def end_if_held_longer(self, seconds: float, now: float) -> None:
+        """Close this channel if a delivery has been held for so long, as RabbitMQ does by consumer_timeout."""
+        with self._mutex:
+            self._marks.append((now, self._ledger.last_tag()))
+            overdue = 0
+            while self._marks and now - self._marks[0][0] > seconds:
+                overdue = self._marks.popleft()[1]
+            oldest = self._ledger.oldest_tag()
+        if oldest is not None and oldest <= overdue:
+            text = f"delivery {oldest} was not settled within {seconds} seconds (option max_hold)"
+            await self._fail(errors.make(errors.PreconditionFailed, text, method="basic_deliver"))
+
     def forget_consumer(self, tag: str) -> None:
         """The broker ended this consumer; called by the transport."""
         self._tags.discard(tag)
@@ -363,3 +362,10 @@ class VirtualChannel:
             raise errors.make(errors.ChannelClosed, text, method=method)
 
 
+def _delivery(tag: int, leased: Leased, record: Record, consumer_tag: str | None) -> Delivery:
+    properties = record.properties
+    again = leased.deliveries > 1
+    if again:
+        headers = {**(properties.get("headers") or {}), "x-delivery-count": leased.deliveries - 1}
+        properties = {**properties, "headers": headers}
+    return Delivery(tag, again, record.exchange, record.routing_key, properties, record.body, consumer_tag)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dulse import errors
 from dulse.broker.carbon_copies import has_further_keys, without_blind_copies
-from dulse.broker.dead_letters import dead_letter
+from dulse.broker.dead_letters import Reason, dead_letter, without_cycles
 from dulse.broker.envelope import pack, unpack
 from dulse.broker.rules import QueueRules
 from dulse.broker.targets import needs_targets, targets_for
@@ -108,14 +109,11 @@ class Dispatch:
 
     async def _publish_dead(self, record: Record, queue: str, rules: QueueRules) -> None:
         dead = dead_letter(record, queue, rules, "maxlen", self._now_ms())
-        if dead is not None:
-            await self._publish_quietly(dead)
-
-    async def _publish_quietly(self, record: Record) -> None:
-        try:
-            await self.publish([Outgoing(record.body, record.properties, record.exchange, record.routing_key)])
-        except (errors.ChannelError, errors.PublishError):
-            return  # as RabbitMQ: a dead letter whose exchange is gone or whose queue is full is dropped
+        if dead is None:
+            return
+        # As with RabbitMQ, a dead letter whose exchange is gone or whose queue is full as well is dropped.
+        with suppress(errors.ChannelError, errors.PublishError):
+            await self.publish([Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key)])
 
     async def trim(self, queue: str, rules: QueueRules | None, count: int, size: int = 0) -> None:
         """Take the head of a queue off until it is within its limits; what is dropped is dead-lettered."""
@@ -129,22 +127,24 @@ class Dispatch:
                 await self.bury(each, rules, "maxlen")
             count -= len(leased)
 
-    async def bury(self, leased: Leased, rules: QueueRules | None, reason: str) -> bool:
+    async def bury(self, leased: Leased, rules: QueueRules | None, reason: Reason) -> bool:
         """Send a taken record to the dead-letter exchange of its queue, or drop it; False: it was no longer ours."""
         if rules is None or rules.dead_letter_exchange is None:
             return not await self.storage.settle([leased.token], self._owner)
         dead = dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
         if dead is None:
             return not await self.storage.settle([leased.token], self._owner)
-        return await self.forward(leased, Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key))
+        return await self._forward(leased, dead)
 
-    async def forward(self, leased: Leased, message: Outgoing) -> bool:
-        """Publish in place of a taken record, in one step with settling it; False: it was no longer ours."""
+    async def _forward(self, leased: Leased, dead: Record) -> bool:
+        """Publish a dead letter in place of a taken record, in one step; False: it was no longer ours."""
+        message = Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key)
         for _ in range(STALE_ATTEMPTS):
             try:
                 put, route = await self.prepare(message)
-            except errors.ChannelError:
+            except errors.ChannelError:  # the exchange is gone: RabbitMQ drops the message
                 return not await self.storage.settle([leased.token], self._owner)
+            put = put._replace(targets=without_cycles(dead, put.targets))
             try:
                 moved = await self.storage.forward(leased.token, self._owner, [put], route.guards)
             except StaleTopology:

@@ -13,13 +13,15 @@ from functools import partial
 from uuid import uuid4
 
 from dulse import errors
-from dulse.broker.catalogue import access_rules
-from dulse.broker.consumers import active_consumers, decide_burial
+from dulse.broker.burial import decide_burial
+from dulse.broker.catalogue import Decision
+from dulse.broker.consumers import active_consumer
+from dulse.broker.dead_letters import Reason
 from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.aio import Mutex, Signal, finished
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Leased, Token
+from dulse.model.records import Leased, Put, Target, Token
 from dulse.policy.clocks import Clock
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.aio.channel import VirtualChannel
@@ -32,6 +34,9 @@ logger = logging.getLogger("dulse.virtual")
 SETTLE_AFTER = 0.002
 """Seconds after which settled deliveries are written before another message is handed over."""
 
+DAMAGED = "dulse.damaged"
+"""The queue, in no catalogue, that keeps records which cannot be read."""
+
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
 
@@ -39,7 +44,9 @@ LOOK_AGAIN = 1.0
 class VirtualTransport:
     """The Transport over a Storage. Any number of threads (tasks) may use it at once."""
 
-    def __init__(self, storage: AsyncStorage, *, clock: Clock, lease: float, max_hold: float | None, timeout: float) -> None:
+    def __init__(
+        self, storage: AsyncStorage, *, clock: Clock, lease: float, max_hold: float | None, timeout: float
+    ) -> None:
         self.storage = storage
         self.owner = uuid4().hex
         self.mutex = Mutex()
@@ -102,9 +109,21 @@ class VirtualTransport:
         if self._settled and time.monotonic() - self._settled_at > SETTLE_AFTER:
             await self.write_settled()
         consumer, leased = picked
+        try:
+            delivery = consumer.channel.hand_over(consumer, leased)
+        except errors.DecodeError as damage:
+            with self.mutex:
+                self.intake.unpick(consumer)
+            await self.set_aside(leased, damage)
+            return
         if consumer.no_ack:
             self.settle_soon(leased.token)
-        await finished(consumer.on_delivery(consumer.channel.hand_over(consumer, leased)))
+        await finished(consumer.on_delivery(delivery))
+
+    async def set_aside(self, leased: Leased, damage: Exception) -> None:
+        """Move a record that is no message of ours out of the way, for people to look at."""
+        logger.error("a damaged record in queue %r was moved to queue %r: %s", leased.queue, DAMAGED, damage)
+        await self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
 
     async def _await_message(self, timeout: float | None) -> tuple[Consumer, Leased]:  # noqa: ASYNC109
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
@@ -120,7 +139,9 @@ class VirtualTransport:
                 return picked
             left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
             try:
-                got = await (self._fetch(left) if leads else self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket))
+                got = await (
+                    self._fetch(left) if leads else self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
+                )
             finally:
                 if leads:
                     with self.mutex:
@@ -171,11 +192,10 @@ class VirtualTransport:
         if orphans:
             await self.give_back(orphans)
 
-    def _unfit(self, leased: Leased, rules: QueueRules | None) -> str | None:
+    def _unfit(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
             return "expired"
-        limit = rules.delivery_limit if rules is not None else None
-        if limit is not None and leased.deliveries > limit + 1:
+        if rules is not None and rules.exhausted(leased.deliveries):
             return "delivery_limit"
         return None
 
@@ -201,11 +221,14 @@ class VirtualTransport:
 
     async def _access(self, queue: str) -> QueueRules:
         self._known.pop(queue, None)
-        rules: QueueRules = await self.catalogue.carry_out(
-            partial(access_rules, queue=queue, owner=self.owner, method="basic_get")
-        )
-        self._known[queue] = rules
+        rules = await self.catalogue.use(queue, self.owner, "Basic.get")
+        if rules.expires_ms is None:
+            self._known[queue] = rules
         return rules
+
+    async def rules_of(self, queue: str) -> QueueRules | None:
+        """Give the rules of a queue, as we know them or as the store has them."""
+        return self.intake.rules(queue) or self._known.get(queue) or await self.catalogue.rules(queue)
 
     # --------------------------------------------------------------------------------------------- settle
 
@@ -238,12 +261,11 @@ class VirtualTransport:
         """Give delivered records back, to be delivered again; those at their delivery limit are dead-lettered."""
         again = []
         for leased in records:
-            rules = self.intake.rules(leased.queue) or self._known.get(leased.queue)
-            limit = rules.delivery_limit if rules is not None else None
-            if limit is not None and leased.deliveries > limit:
-                await self.bury(leased, "delivery_limit")
-            else:
+            rules = await self.rules_of(leased.queue)
+            if rules is None or rules.may_return(leased.deliveries):
                 again.append(leased.token)
+            else:
+                await self.bury(leased, "delivery_limit")
         if again:
             self._report_lost(await self.storage.release(again, self.owner))
         self.made_room()
@@ -253,10 +275,9 @@ class VirtualTransport:
         if records:
             await self.storage.release([leased.token for leased in records], self.owner, counted=False)
 
-    async def bury(self, leased: Leased, reason: str) -> None:
+    async def bury(self, leased: Leased, reason: Reason) -> None:
         """Dead-letter a record or drop it."""
-        rules = self.intake.rules(leased.queue) or self._known.get(leased.queue) or await self._access(leased.queue)
-        if not await self.dispatch.bury(leased, rules, reason):
+        if not await self.dispatch.bury(leased, await self.rules_of(leased.queue), reason):
             self._report_lost([leased.token])
 
     async def expire(self, queues: Sequence[str]) -> None:
@@ -270,10 +291,6 @@ class VirtualTransport:
             self.storage.wake()
 
     # ------------------------------------------------------------------------------------------ consumers
-
-    def storage_order(self) -> int:
-        """Number a consumer by the time it starts, for whose turn it is with a single active consumer."""
-        return time.time_ns()
 
     async def start(self, consumer: Consumer, rules: QueueRules) -> None:
         """Let a consumer take part in deliveries."""
@@ -302,10 +319,11 @@ class VirtualTransport:
 
     async def activate(self, queue: str) -> None:
         """Find out which of our consumers of a queue is the single active one."""
-        active = await self.catalogue.carry_out(partial(active_consumers, queue=queue, owner=self.owner))
+        active = await self.catalogue.carry_out(lambda view: Decision(None, active_consumer(view, queue)))
         with self.mutex:
             for consumer in self.intake.of_queue(queue):
-                consumer.active = consumer.tag in active
+                consumer.active = active is not None and (active.owner, active.tag) == (self.owner, consumer.tag)
+        self.made_room()
 
     # ---------------------------------------------------------------------------------------------- close
 

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dulse.broker.burial import decide_burial
 from dulse.broker.catalogue import DEFINITION, consumers_group, expiry_group, queue_group
-from dulse.broker.consumers import decide_burial
-from dulse.broker.queues import decide_expiry
 from dulse.links.waiting.aio import keeper
 
 if TYPE_CHECKING:
@@ -107,7 +106,8 @@ class Upkeep:
         await self.promote()
         await self._expire_queues()
         if self._max_hold is not None:
-            await self._transport.release_held_longer(self._max_hold)
+            for channel in list(self._transport.channels.values()):
+                await channel.end_if_held_longer(self._max_hold, time.monotonic())
 
     # -------------------------------------------------------------------------------------------- consumers
 
@@ -160,7 +160,7 @@ class Upkeep:
             known, expires_ms = self._expiries[name]
             if known == revision and age_ms >= expires_ms:
                 queue = name.removeprefix(expiry_group(""))
-                await self._transport.catalogue.carry_out(partial(decide_expiry, queue=queue))
+                await self._transport.catalogue.expire(queue)
         self._expiries = {name: value for name, value in self._expiries.items() if name in found}
 
     # ------------------------------------------------------------------------------------------------- death
@@ -175,5 +175,3 @@ class Upkeep:
                 pass
         pause = LOOK_EVERY if owners else max(0.01, min(seconds or NEVER, self._lease_ms / 1000))
         self._bury_at = time.monotonic() + pause
-
-
