@@ -1,0 +1,1 @@
+"""Sockets and waiting: the leaves where the blocking and the asyncio form differ."""

@@ -59,7 +59,7 @@ class Keeper:
         """Begin anew without duties: for a forked child, where the parent's loops do not run."""
         self._entries = {}
 
-    def add(self, duty: Duty) -> None:
+    async def add(self, duty: Duty) -> None:
         """Serve a duty from now on, until it is removed or nobody else refers to it. One that is served is hinted."""
         key = id(duty)
         if key in self._entries:

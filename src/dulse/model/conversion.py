@@ -106,7 +106,7 @@ def _rule(hint: Any) -> tuple[Converter, str]:
     if hint is Any:
         return (lambda value: value), "anything"
     kind = origin or hint
-    if isinstance(kind, type):
+    if isinstance(kind, type) and kind is not tuple:
         return _instance(kind), _KINDS.get(kind, f"of type {kind.__name__}")
     raise TypeError(f"an option cannot have the type {hint}")
 
@@ -200,7 +200,7 @@ _KINDS: Mapping[Any, str] = {Mapping: "a mapping", Callable: "something to call"
 
 def _range(minimum: float | None, maximum: float | None) -> str:
     if minimum is not None and maximum is not None:
-        return f" from {minimum:g} to {maximum:g}"
+        return f" from {minimum:,.10g} to {maximum:,.10g}"
     if minimum is not None:
-        return f" of at least {minimum:g}"
-    return "" if maximum is None else f" of at most {maximum:g}"
+        return f" of at least {minimum:,.10g}"
+    return "" if maximum is None else f" of at most {maximum:,.10g}"

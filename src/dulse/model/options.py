@@ -22,6 +22,9 @@ from dulse.model.conversion import Expectation, expectation
 
 T = TypeVar("T")
 
+_LONGEST = 1e9
+"""Seconds: in milliseconds and microseconds it still fits the 64 bits of every store."""
+
 
 def option(
     default: Any,
@@ -34,8 +37,10 @@ def option(
     """Declare one option with more than a type and a default.
 
     `minimum` and `maximum` belong to the range. With `seconds`, a timedelta and texts such as `500ms`, `20s`, `5m` and
-    `1h` are taken as well as numbers.
+    `1h` are taken as well as numbers, and without a maximum of its own it has one of 1,000,000,000.
     """
+    if seconds and maximum is None:
+        maximum = _LONGEST
     return field(
         default=default,
         metadata={"aliases": aliases, "minimum": minimum, "maximum": maximum, "seconds": seconds},

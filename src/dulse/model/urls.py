@@ -24,7 +24,7 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _NO_HOST = re.compile(r"[\s\[\]\\]")
 _LITERAL = re.compile(r"\[(?P<address>[^\]]*)\]")
-_IPV6 = re.compile(r"[0-9a-f.]*:[0-9a-f:.]*(%[\w.\-~]+)?", re.ASCII)
+_IPV6 = re.compile(r"[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*(%[\w.\-~]+)?", re.ASCII)
 _PORT = re.compile("[0-9]{1,5}")
 _ADVICE = (
     "Percent-encode user names, passwords and virtual hosts: "
