@@ -1,0 +1,61 @@
+"""The properties of a message to publish, checked, and with nothing in them that the caller can still change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dulse import errors
+from dulse.model.headers import check_headers
+from dulse.model.message import Properties
+from dulse.model.queue_limits import HIGHEST_PRIORITY
+
+_CONTAINERS = (dict, list, tuple)
+
+
+def compose(
+    properties: Mapping[str, Any],
+    priority: int | None = None,
+    content_type: str | None = None,
+    content_encoding: str | None = None,
+    headers: Mapping[str, Any] | None = None,
+) -> Properties:
+    """Put properties together, leaving out those that are None.
+
+    `reply_to` may be a queue. Raises InvalidArgument for a priority out of range, and EncodeError for a header that no
+    broker can carry.
+    """
+    composed = {name: value for name, value in properties.items() if value is not None}
+    if priority is not None:
+        composed["priority"] = _checked_priority(priority)
+    if content_type is not None:
+        composed["content_type"] = content_type
+    if content_encoding is not None:
+        composed["content_encoding"] = content_encoding
+    if headers:
+        check_headers(headers)
+        composed["headers"] = snapshot(headers)
+    reply_to = composed.get("reply_to")
+    if reply_to is not None and not isinstance(reply_to, str):
+        composed["reply_to"] = reply_to.name
+    return composed
+
+
+def snapshot(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a table of headers with all that can be changed in it."""
+    return {name: _copied(value) if isinstance(value, _CONTAINERS) else value for name, value in table.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return snapshot(value)
+    if isinstance(value, list | tuple):
+        return [_copied(each) for each in value]
+    return value
+
+
+def _checked_priority(priority: Any) -> int:
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= HIGHEST_PRIORITY:
+        text = f"priority must be a whole number from 0 to {HIGHEST_PRIORITY}, not {priority!r}"
+        raise errors.make(errors.InvalidArgument, text)
+    return priority
