@@ -51,7 +51,8 @@ def declare_queue(command: DeclareQueue, view: View, owner: str, unique: str) ->
     A queue without a name gets `amq.gen-` and `unique`.
     """
     name = check_name("queue name", command.queue) or f"amq.gen-{unique}"
-    view.require((queue_group(name), consumers_group(name), expiry_group(name)))
+    held = (owner_group(owner),) if command.exclusive else ()
+    view.require((queue_group(name), consumers_group(name), expiry_group(name), *held))
     if command.passive:
         check_access(view, name, owner, _DECLARE)
         return _used(view, name)
