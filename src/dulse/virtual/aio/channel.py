@@ -39,6 +39,7 @@ class VirtualChannel:
         self._transport = transport
         self._dispatch = transport.dispatch
         self._catalogue = transport.catalogue
+        self._settlements = transport.settlements
         self._storage = transport.storage
         self._mutex = transport.mutex
         self._objects = transport.storage.capabilities.objects
@@ -130,7 +131,7 @@ class VirtualChannel:
         owner = self._transport.owner
         unique = uuid4().hex
         if isinstance(command, DeleteQueue | PurgeQueue):
-            await self._transport.write_settled()
+            await self._settlements.write()
         reply = await self._catalogue.carry_out(lambda view: decide(command, view, owner, unique))
         if isinstance(command, DeclareQueue):
             await self._transport.expire([reply.queue])
@@ -225,29 +226,36 @@ class VirtualChannel:
                 continue
             with self._mutex:
                 tag = self._ledger.skip() if no_ack else self._ledger.add((leased, None))
-            if no_ack:
-                self._transport.settle_soon(leased.token)
+                if no_ack:
+                    self._settlements.add(leased.token)
             return _delivery(tag, leased, record, None)
 
     # -------------------------------------------------------------------------------------------- settle
 
     def hand_over(self, consumer: Consumer, leased: Leased) -> Delivery:
-        """Make the delivery of a picked record; called by the transport. DecodeError: it is no message, nothing was done."""
+        """Make the delivery of a picked record; called by the transport, under the mutex.
+
+        DecodeError: it is no message, and nothing was done.
+        """
         record = leased.payload if self._objects else self._dispatch.unseal(leased.payload)
-        with self._mutex:
-            tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
+        tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
         return _delivery(tag, leased, record, consumer.tag)
 
     async def ack(self, delivery_tag: int, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
         """Settle deliveries; see TransportChannel."""
         self._check_open("basic_ack")
         try:
-            taken = self._take(delivery_tag, multiple, "basic_ack")
+            with self._mutex:
+                for leased, window in self._ledger.take(delivery_tag, multiple=multiple, method="basic_ack"):
+                    if window is not None:
+                        window.held -= 1
+                        self._shared.held -= 1
+                    self._settlements.add(leased.token)
         except errors.ChannelError as refused:
             await self._fail(refused)
             raise
-        for leased, _ in taken:
-            self._transport.settle_soon(leased.token)
+        if self._transport.is_fetching:
+            self._transport.made_room()
 
     async def reject(
         self,
@@ -258,7 +266,9 @@ class VirtualChannel:
         """Put deliveries back, or dead-letter or drop them; see TransportChannel."""
         self._check_open("basic_reject")
         try:
-            taken = self._take(delivery_tag, multiple, "basic_reject")
+            with self._mutex:
+                taken = self._ledger.take(delivery_tag, multiple=multiple, method="basic_reject")
+                self._count_out(taken)
         except errors.ChannelError as refused:
             await self._fail(refused)
             raise
@@ -267,13 +277,7 @@ class VirtualChannel:
         else:
             for leased, _ in taken:
                 await self._transport.bury(leased, "rejected")
-
-    def _take(self, tag: int, multiple: bool, method: str) -> list[Held]:  # noqa: FBT001
-        with self._mutex:
-            taken = self._ledger.take(tag, multiple=multiple, method=method)
-            self._count_out(taken)
-        self._transport.made_room()
-        return taken
+            self._transport.made_room()
 
     def _count_out(self, taken: Sequence[Held]) -> None:
         for _, window in taken:

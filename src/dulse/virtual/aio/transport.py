@@ -21,18 +21,17 @@ from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.aio import Mutex, Signal, finished
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Leased, Put, Target, Token
+from dulse.model.message import Delivery
+from dulse.model.records import Leased, Put, Target
 from dulse.policy.clocks import Clock
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.aio.channel import VirtualChannel
 from dulse.virtual.aio.publishing import Dispatch
+from dulse.virtual.aio.settlements import Settlements
 from dulse.virtual.aio.upkeep import Upkeep
 from dulse.virtual.storage import AsyncStorage
 
 logger = logging.getLogger("dulse.virtual")
-
-SETTLE_AFTER = 0.002
-"""Seconds after which settled deliveries are written before another message is handed over."""
 
 DAMAGED = "dulse.damaged"
 """The queue, in no catalogue, that keeps records which cannot be read."""
@@ -58,13 +57,14 @@ class VirtualTransport:
         self.timeout = timeout
         self._clock = clock
         self._arrivals = Signal()
-        self._fetching = False
-        self._settled: list[Token] = []
-        self._settled_at = 0.0
+        self.is_fetching = False
+        """Somebody waits in the store for messages, and is to be woken when room is made."""
+        self._damaged: list[tuple[Leased, Exception]] = []
         self._last_channel = 0
         self._known: dict[str, QueueRules] = {}
         self._is_open = False
         self._upkeep = Upkeep(self, lease, max_hold)
+        self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep.settle_soon)
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"
@@ -102,65 +102,73 @@ class VirtualTransport:
 
     async def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
         """Hand over one message; see Transport."""
+        if self.settlements and self.settlements.are_overdue():
+            await self.settlements.write()
+        handed = self._hand_over() or await self._await_message(timeout)
+        await finished(handed[0].on_delivery(handed[1]))
+
+    def _hand_over(self) -> tuple[Consumer, Delivery] | None:
+        """Choose a message and who gets it, and count it as theirs, all in one step; None if nothing fits."""
         with self.mutex:
             picked = self.intake.pick()
-        if picked is None:
-            picked = await self._await_message(timeout)
-        if self._settled and time.monotonic() - self._settled_at > SETTLE_AFTER:
-            await self.write_settled()
-        consumer, leased = picked
-        try:
-            delivery = consumer.channel.hand_over(consumer, leased)
-        except errors.DecodeError as damage:
-            with self.mutex:
+            if picked is None:
+                return None
+            consumer, leased = picked
+            try:
+                delivery = consumer.channel.hand_over(consumer, leased)
+            except errors.DecodeError as damage:
                 self.intake.unpick(consumer)
-            await self.set_aside(leased, damage)
-            return
-        if consumer.no_ack:
-            self.settle_soon(leased.token)
-        await finished(consumer.on_delivery(delivery))
+                self._damaged.append((leased, damage))
+                return None
+            if consumer.no_ack:
+                self.settlements.add(leased.token)
+            return consumer, delivery
 
     async def set_aside(self, leased: Leased, damage: Exception) -> None:
         """Move a record that is no message of ours out of the way, for people to look at."""
         logger.error("a damaged record in queue %r was moved to queue %r: %s", leased.queue, DAMAGED, damage)
         await self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
 
-    async def _await_message(self, timeout: float | None) -> tuple[Consumer, Leased]:  # noqa: ASYNC109
+    async def _await_message(self, timeout: float | None) -> tuple[Consumer, Delivery]:  # noqa: ASYNC109
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._check_open()
             with self.mutex:
-                picked = self.intake.pick()
+                handed = self._hand_over()
                 ticket = self._arrivals.ticket()
-                leads = picked is None and not self._fetching
-                self._fetching = self._fetching or leads
-            if picked is not None:
-                return picked
+                leads = handed is None and not self.is_fetching
+                self.is_fetching = self.is_fetching or leads
+            if handed is not None:
+                return handed
             left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
-            try:
-                got = await (
-                    self._fetch(left) if leads else self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
-                )
-            finally:
-                if leads:
-                    with self.mutex:
-                        self._fetching = False
-                    self._arrivals.notify()
+            if leads:
+                got = await self._lead(left)
+            else:
+                got = await self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
             if not got and left <= 0:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
+
+    async def _lead(self, seconds: float) -> bool:
+        try:
+            while self._damaged:
+                await self.set_aside(*self._damaged.pop())
+            return await self._fetch(seconds)
+        finally:
+            with self.mutex:
+                self.is_fetching = False
+            self._arrivals.notify()
 
     async def _fetch(self, seconds: float) -> bool:
         """Take what our consumers have room for, or wait for it at most so long; True: look again."""
         with self.mutex:
             wants = self.intake.wants()
-            settle, self._settled = self._settled, []
+            settle = self.settlements.take() if wants else []
         if not wants:
-            if settle:
-                self._report_lost(await self.storage.settle(settle, self.owner))
+            await self.settlements.write()
             return await self._wait_for_room(seconds)
         leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle)
-        self._report_lost(lost)
+        self.settlements.report_lost(lost)
         if leased:
             await self._receive(leased)
             return True
@@ -206,9 +214,9 @@ class VirtualTransport:
             rules = await self._access(queue)
         while True:
             with self.mutex:
-                settle, self._settled = self._settled, []
+                settle = self.settlements.take()
             leased, lost = await self.storage.reserve([(queue, 1)], self.owner, self.lease_ms, settle)
-            self._report_lost(lost)
+            self.settlements.report_lost(lost)
             if not leased:
                 if await self._upkeep.promote():
                     continue
@@ -232,31 +240,6 @@ class VirtualTransport:
 
     # --------------------------------------------------------------------------------------------- settle
 
-    def settle_soon(self, token: Token) -> None:
-        """Have a record deleted with the next write to the store, within some milliseconds."""
-        with self.mutex:
-            settled = self._settled
-            settled.append(token)
-            if len(settled) > 1:
-                return
-            self._settled_at = time.monotonic()
-        self._upkeep.settle_soon()
-
-    async def write_settled(self) -> None:
-        """Delete what was settled so far."""
-        with self.mutex:
-            settled, self._settled = self._settled, []
-        if settled:
-            self._report_lost(await self.storage.settle(settled, self.owner))
-
-    def _report_lost(self, tokens: Sequence[Token]) -> None:
-        if tokens:
-            logger.warning(
-                "%d messages were settled too late: their lease had ended and they were delivered to others "
-                "(raise the option 'lease', or look for what stopped this process)",
-                len(tokens),
-            )
-
     async def put_back(self, records: Sequence[Leased]) -> None:
         """Give delivered records back, to be delivered again; those at their delivery limit are dead-lettered."""
         again = []
@@ -267,7 +250,7 @@ class VirtualTransport:
             else:
                 await self.bury(leased, "delivery_limit")
         if again:
-            self._report_lost(await self.storage.release(again, self.owner))
+            self.settlements.report_lost(await self.storage.release(again, self.owner))
         self.made_room()
 
     async def give_back(self, records: Sequence[Leased]) -> None:
@@ -278,7 +261,7 @@ class VirtualTransport:
     async def bury(self, leased: Leased, reason: Reason) -> None:
         """Dead-letter a record or drop it."""
         if not await self.dispatch.bury(leased, await self.rules_of(leased.queue), reason):
-            self._report_lost([leased.token])
+            self.settlements.report_lost([leased.token])
 
     async def expire(self, queues: Sequence[str]) -> None:
         """Send on the records of these queues that have outlived their time to live."""
@@ -287,7 +270,7 @@ class VirtualTransport:
     def made_room(self) -> None:
         """Something may be delivered now that could not before: let the drain look."""
         self._arrivals.notify()
-        if self._fetching:
+        if self.is_fetching:
             self.storage.wake()
 
     # ------------------------------------------------------------------------------------------ consumers
@@ -329,7 +312,7 @@ class VirtualTransport:
 
     async def flush(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
         """Write out what was settled."""
-        await self.write_settled()
+        await self.settlements.write()
 
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
         """Give back all that was taken and let go of the store; an end for good."""
@@ -339,7 +322,7 @@ class VirtualTransport:
         await self._upkeep.stop()
         self.storage.wake()
         try:
-            await self.write_settled()
+            await self.settlements.write()
             with self.mutex:
                 waiting = self.intake.empty()
             await self.give_back(waiting)

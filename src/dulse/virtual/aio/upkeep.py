@@ -81,7 +81,7 @@ class Upkeep:
         now = time.monotonic()
         if now >= self._settle_at:
             self._settle_at = NEVER
-            await self._transport.write_settled()
+            await self._transport.settlements.write()
         if now >= self._renew_at:
             self._renew_at = now + self._renew_every
             await self._renew()

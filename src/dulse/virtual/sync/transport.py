@@ -22,18 +22,17 @@ from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.sync import Mutex, Signal
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Leased, Put, Target, Token
+from dulse.model.message import Delivery
+from dulse.model.records import Leased, Put, Target
 from dulse.policy.clocks import Clock
 from dulse.virtual.storage import Storage
 from dulse.virtual.sync.catalogue import Catalogue
 from dulse.virtual.sync.channel import VirtualChannel
 from dulse.virtual.sync.publishing import Dispatch
+from dulse.virtual.sync.settlements import Settlements
 from dulse.virtual.sync.upkeep import Upkeep
 
 logger = logging.getLogger("dulse.virtual")
-
-SETTLE_AFTER = 0.002
-"""Seconds after which settled deliveries are written before another message is handed over."""
 
 DAMAGED = "dulse.damaged"
 """The queue, in no catalogue, that keeps records which cannot be read."""
@@ -57,13 +56,14 @@ class VirtualTransport:
         self.timeout = timeout
         self._clock = clock
         self._arrivals = Signal()
-        self._fetching = False
-        self._settled: list[Token] = []
-        self._settled_at = 0.0
+        self.is_fetching = False
+        """Somebody waits in the store for messages, and is to be woken when room is made."""
+        self._damaged: list[tuple[Leased, Exception]] = []
         self._last_channel = 0
         self._known: dict[str, QueueRules] = {}
         self._is_open = False
         self._upkeep = Upkeep(self, lease, max_hold)
+        self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep.settle_soon)
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"
@@ -101,63 +101,73 @@ class VirtualTransport:
 
     def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
         """Hand over one message; see Transport."""
+        if self.settlements and self.settlements.are_overdue():
+            self.settlements.write()
+        handed = self._hand_over() or self._await_message(timeout)
+        handed[0].on_delivery(handed[1])
+
+    def _hand_over(self) -> tuple[Consumer, Delivery] | None:
+        """Choose a message and who gets it, and count it as theirs, all in one step; None if nothing fits."""
         with self.mutex:
             picked = self.intake.pick()
-        if picked is None:
-            picked = self._await_message(timeout)
-        if self._settled and time.monotonic() - self._settled_at > SETTLE_AFTER:
-            self.write_settled()
-        consumer, leased = picked
-        try:
-            delivery = consumer.channel.hand_over(consumer, leased)
-        except errors.DecodeError as damage:
-            with self.mutex:
+            if picked is None:
+                return None
+            consumer, leased = picked
+            try:
+                delivery = consumer.channel.hand_over(consumer, leased)
+            except errors.DecodeError as damage:
                 self.intake.unpick(consumer)
-            self.set_aside(leased, damage)
-            return
-        if consumer.no_ack:
-            self.settle_soon(leased.token)
-        consumer.on_delivery(delivery)
+                self._damaged.append((leased, damage))
+                return None
+            if consumer.no_ack:
+                self.settlements.add(leased.token)
+            return consumer, delivery
 
     def set_aside(self, leased: Leased, damage: Exception) -> None:
         """Move a record that is no message of ours out of the way, for people to look at."""
         logger.error("a damaged record in queue %r was moved to queue %r: %s", leased.queue, DAMAGED, damage)
         self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
 
-    def _await_message(self, timeout: float | None) -> tuple[Consumer, Leased]:  # noqa: ASYNC109
+    def _await_message(self, timeout: float | None) -> tuple[Consumer, Delivery]:  # noqa: ASYNC109
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._check_open()
             with self.mutex:
-                picked = self.intake.pick()
+                handed = self._hand_over()
                 ticket = self._arrivals.ticket()
-                leads = picked is None and not self._fetching
-                self._fetching = self._fetching or leads
-            if picked is not None:
-                return picked
+                leads = handed is None and not self.is_fetching
+                self.is_fetching = self.is_fetching or leads
+            if handed is not None:
+                return handed
             left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
-            try:
-                got = self._fetch(left) if leads else self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
-            finally:
-                if leads:
-                    with self.mutex:
-                        self._fetching = False
-                    self._arrivals.notify()
+            if leads:
+                got = self._lead(left)
+            else:
+                got = self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
             if not got and left <= 0:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
+
+    def _lead(self, seconds: float) -> bool:
+        try:
+            while self._damaged:
+                self.set_aside(*self._damaged.pop())
+            return self._fetch(seconds)
+        finally:
+            with self.mutex:
+                self.is_fetching = False
+            self._arrivals.notify()
 
     def _fetch(self, seconds: float) -> bool:
         """Take what our consumers have room for, or wait for it at most so long; True: look again."""
         with self.mutex:
             wants = self.intake.wants()
-            settle, self._settled = self._settled, []
+            settle = self.settlements.take() if wants else []
         if not wants:
-            if settle:
-                self._report_lost(self.storage.settle(settle, self.owner))
+            self.settlements.write()
             return self._wait_for_room(seconds)
         leased, lost = self.storage.reserve(wants, self.owner, self.lease_ms, settle)
-        self._report_lost(lost)
+        self.settlements.report_lost(lost)
         if leased:
             self._receive(leased)
             return True
@@ -203,9 +213,9 @@ class VirtualTransport:
             rules = self._access(queue)
         while True:
             with self.mutex:
-                settle, self._settled = self._settled, []
+                settle = self.settlements.take()
             leased, lost = self.storage.reserve([(queue, 1)], self.owner, self.lease_ms, settle)
-            self._report_lost(lost)
+            self.settlements.report_lost(lost)
             if not leased:
                 if self._upkeep.promote():
                     continue
@@ -229,31 +239,6 @@ class VirtualTransport:
 
     # --------------------------------------------------------------------------------------------- settle
 
-    def settle_soon(self, token: Token) -> None:
-        """Have a record deleted with the next write to the store, within some milliseconds."""
-        with self.mutex:
-            settled = self._settled
-            settled.append(token)
-            if len(settled) > 1:
-                return
-            self._settled_at = time.monotonic()
-        self._upkeep.settle_soon()
-
-    def write_settled(self) -> None:
-        """Delete what was settled so far."""
-        with self.mutex:
-            settled, self._settled = self._settled, []
-        if settled:
-            self._report_lost(self.storage.settle(settled, self.owner))
-
-    def _report_lost(self, tokens: Sequence[Token]) -> None:
-        if tokens:
-            logger.warning(
-                "%d messages were settled too late: their lease had ended and they were delivered to others "
-                "(raise the option 'lease', or look for what stopped this process)",
-                len(tokens),
-            )
-
     def put_back(self, records: Sequence[Leased]) -> None:
         """Give delivered records back, to be delivered again; those at their delivery limit are dead-lettered."""
         again = []
@@ -264,7 +249,7 @@ class VirtualTransport:
             else:
                 self.bury(leased, "delivery_limit")
         if again:
-            self._report_lost(self.storage.release(again, self.owner))
+            self.settlements.report_lost(self.storage.release(again, self.owner))
         self.made_room()
 
     def give_back(self, records: Sequence[Leased]) -> None:
@@ -275,7 +260,7 @@ class VirtualTransport:
     def bury(self, leased: Leased, reason: Reason) -> None:
         """Dead-letter a record or drop it."""
         if not self.dispatch.bury(leased, self.rules_of(leased.queue), reason):
-            self._report_lost([leased.token])
+            self.settlements.report_lost([leased.token])
 
     def expire(self, queues: Sequence[str]) -> None:
         """Send on the records of these queues that have outlived their time to live."""
@@ -284,7 +269,7 @@ class VirtualTransport:
     def made_room(self) -> None:
         """Something may be delivered now that could not before: let the drain look."""
         self._arrivals.notify()
-        if self._fetching:
+        if self.is_fetching:
             self.storage.wake()
 
     # ------------------------------------------------------------------------------------------ consumers
@@ -326,7 +311,7 @@ class VirtualTransport:
 
     def flush(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
         """Write out what was settled."""
-        self.write_settled()
+        self.settlements.write()
 
     def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
         """Give back all that was taken and let go of the store; an end for good."""
@@ -336,7 +321,7 @@ class VirtualTransport:
         self._upkeep.stop()
         self.storage.wake()
         try:
-            self.write_settled()
+            self.settlements.write()
             with self.mutex:
                 waiting = self.intake.empty()
             self.give_back(waiting)

@@ -82,7 +82,7 @@ class Upkeep:
         now = time.monotonic()
         if now >= self._settle_at:
             self._settle_at = NEVER
-            self._transport.write_settled()
+            self._transport.settlements.write()
         if now >= self._renew_at:
             self._renew_at = now + self._renew_every
             self._renew()

@@ -1,0 +1,67 @@
+"""Deliveries that were settled and are not yet deleted from the store: written in batches, late ones reported."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from dulse.links.waiting.aio import Mutex
+from dulse.model.records import Token
+from dulse.virtual.storage import AsyncStorage
+
+logger = logging.getLogger("dulse.virtual")
+
+OVERDUE = 0.002
+"""Seconds after which settled deliveries are written before another message is handed over."""
+
+
+class Settlements:
+    """What one owner has settled. `on_first` is called when there begins to be something to write."""
+
+    def __init__(self, storage: AsyncStorage, owner: str, mutex: Mutex, on_first: Callable[[], None]) -> None:
+        self._storage = storage
+        self._owner = owner
+        self._mutex = mutex
+        self._on_first = on_first
+        self._tokens: list[Token] = []
+        self._since = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Settlements: {len(self._tokens)} to write>"
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def add(self, token: Token) -> None:
+        """Have a record deleted with the next write, within some milliseconds; the caller holds the mutex."""
+        tokens = self._tokens
+        tokens.append(token)
+        if len(tokens) == 1:
+            self._since = time.monotonic()
+            self._on_first()
+
+    def are_overdue(self) -> bool:
+        """Tell whether the oldest has waited for long enough to be written by itself."""
+        return time.monotonic() - self._since > OVERDUE
+
+    def take(self) -> list[Token]:
+        """Give what is to be written, to whoever writes it now; the caller holds the mutex."""
+        tokens, self._tokens = self._tokens, []
+        return tokens
+
+    async def write(self) -> None:
+        """Delete what was settled so far."""
+        with self._mutex:
+            tokens = self.take()
+        if tokens:
+            self.report_lost(await self._storage.settle(tokens, self._owner))
+
+    def report_lost(self, tokens: Sequence[Token]) -> None:
+        """Tell of records that were settled when they were no longer ours."""
+        if tokens:
+            logger.warning(
+                "%d messages were settled too late: their lease had ended and they were delivered to others "
+                "(raise the option 'lease', or look for what stopped this process)",
+                len(tokens),
+            )
