@@ -13,7 +13,7 @@ PYTHON := $(shell for each in python3 python3.11 python3.12 python3.13 python3.1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean python
+.PHONY: help demo test test-all check lint types generated layers bench clean python
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -27,11 +27,19 @@ test: $(VENV)/dev ## Run the tests, without the slow ones (ARGS=for pytest)
 test-all: $(VENV)/dev ## Run all tests, and the unit tests on each newer Python there is
 	$(IN) tools/every_python.py
 
-check: $(VENV)/dev ## Lint, types, layers, generated code
+check: lint types generated layers ## Lint, types, generated code, layers (make -k check: all of them though one fails)
+
+lint: $(VENV)/dev
 	$(IN) -m ruff check .
 	$(IN) -m ruff format --check .
+
+types: $(VENV)/dev
 	$(IN) -m mypy
+
+generated: $(VENV)/dev
 	$(IN) tools/unasync.py --check
+
+layers: $(VENV)/dev
 	$(IN) -m pytest -q tests/architecture
 
 bench: $(VENV)/dev ## Measure, side by side with the peers (ARGS=for the benchmarks)
