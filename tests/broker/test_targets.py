@@ -9,8 +9,7 @@ import pytest
 from dulse import errors
 from dulse.broker.carbon_copies import has_further_keys, without_blind_copies
 from dulse.broker.rules import FOREVER_MS, QueueRules
-from dulse.broker.targets import needs_targets, targets_for
-from dulse.broker.topology import Route
+from dulse.broker.targets import needs_targets, plain_target, targets_for
 from dulse.model.records import Target
 
 PLAIN = QueueRules()
@@ -21,13 +20,13 @@ def target(properties: dict[str, Any], rules: QueueRules = PLAIN, delay_ms: int 
     return only
 
 
-def test_a_route_has_the_targets_of_a_plain_message_ready() -> None:
+def test_a_plain_message_is_only_bound_by_the_rules_of_the_queue() -> None:
     limited = QueueRules(message_ttl_ms=9, max_length=2, max_length_bytes=3, overflow="reject-publish", max_priority=5)
 
-    route = Route((("a", PLAIN), ("b", limited)), ())
+    targets = (plain_target("a", PLAIN), plain_target("b", limited))
 
-    assert route.targets == (Target("a"), Target("b", 0, 9, 0, 2, 3, refuse=True))
-    assert route.targets == targets_for(route.queues, {})
+    assert targets == (Target("a"), Target("b", 0, 9, 0, 2, 3, refuse=True))
+    assert targets == targets_for([("a", PLAIN), ("b", limited)], {})
 
 
 @pytest.mark.parametrize(

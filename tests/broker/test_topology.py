@@ -18,7 +18,7 @@ from dulse.model.commands import (
     DeclareQueue,
     DeleteQueue,
 )
-from dulse.model.records import Guard
+from dulse.model.records import Guard, Target
 from tests.broker.catalogue_rig import Catalogue
 
 
@@ -37,6 +37,7 @@ def test_the_default_exchange_leads_to_the_queue_named_by_the_routing_key(catalo
     route = catalogue.route("", "q")
 
     assert route.queues == (("q", QueueRules(max_length=3)),)
+    assert route.targets == (Target("q", max_count=3),)
     assert route.guards == (Guard("q/q", catalogue.groups["q/q"].revision),)
 
 
@@ -232,6 +233,17 @@ def test_a_second_route_over_the_same_bindings_reads_no_queue_again(catalogue: C
     catalogue.route("amq.headers", "", {"colour": "red"})
 
     assert catalogue.rounds == 1
+
+
+def test_a_second_route_is_as_the_first(catalogue: Catalogue) -> None:
+    exchange(catalogue, "x", "topic")
+    bound(catalogue, "q", "x", "#")
+    bound(catalogue, "q", "x", "a.*")
+
+    first = catalogue.route("x", "a.b")
+
+    assert catalogue.route("x", "a.b") == first
+    assert [queue for queue, _ in first.queues] == ["q"]
 
 
 def test_an_exchange_type_of_ones_own_routes_as_it_likes(catalogue: Catalogue) -> None:

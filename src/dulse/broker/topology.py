@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from dulse.broker import refusals
 from dulse.broker.carbon_copies import further_keys, has_further_keys
@@ -20,32 +19,36 @@ _DEFAULT = ""
 _METHOD = "Basic.publish"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Reached(NamedTuple):
+    """A queue that is reached, with its rules and the target of a message without priority, expiration and delay."""
+
+    queue: str
+    rules: QueueRules
+    target: Target
+
+
+class Route(NamedTuple):
     """Where messages go, as long as the guards hold."""
 
     queues: tuple[tuple[str, QueueRules], ...]
     guards: tuple[Guard, ...]
-    by_headers: bool = False
+    by_headers: bool
     """The headers of the message counted: don't keep this route for its routing key."""
-    targets: tuple[Target, ...] = field(init=False)
+    targets: tuple[Target, ...]
     """The targets of a message without priority, expiration and delay."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", tuple(plain_target(queue, rules) for queue, rules in self.queues))
 
 
 class RoutingIndex:
     """One exchange at one revision, ready to be asked."""
 
-    __slots__ = ("alternate", "definition", "matcher", "rules")
+    __slots__ = ("alternate", "definition", "matcher", "reached")
 
     def __init__(self, definition: ExchangeDefinition, matcher: Matcher) -> None:
         self.definition = definition
         self.matcher = matcher
         self.alternate = definition.arguments.get("alternate-exchange")
-        self.rules: dict[str, QueueRules] = {}
-        """Of the queues that were reached: bound to this revision, they cannot have been declared anew."""
+        self.reached: dict[str, Reached] = {}
+        """The queues that were reached by now: bound at this revision, they cannot have been declared anew."""
 
 
 class Indexes:
@@ -88,20 +91,45 @@ def resolve(view: View, indexes: Indexes, exchange: str, routing_key: str, heade
     the headers add routing keys. Raises NotFound (404) for a missing exchange and AccessRefused (403) for an
     internal one. What comes later on the way and does not exist is left out.
     """
+    further = has_further_keys(headers)
     if exchange != _DEFAULT:
-        _check_publishable(indexes.of(exchange, view), exchange)
+        index = _publishable(indexes.of(exchange, view), exchange)
+        if not further:
+            reached = _reached_at_once(index, routing_key, headers)
+            if reached:
+                return _route(reached, view.guards(), by_headers=index.matcher.uses_headers)
     walk = _Walk(view, indexes, (routing_key, *further_keys(headers)), headers)
     walk.visit(exchange)
-    by_headers = walk.by_headers or has_further_keys(headers)
-    return Route(walk.queues_with_rules(), view.guards(), by_headers)
+    return _route(walk.reached(), view.guards(), by_headers=walk.by_headers or further)
 
 
-def _check_publishable(index: RoutingIndex | None, exchange: str) -> None:
+def _publishable(index: RoutingIndex | None, exchange: str) -> RoutingIndex:
     if index is None:
         raise refusals.not_found("exchange", exchange, _METHOD)
     if index.definition.internal:
         text = f"the exchange {exchange!r} is internal: publish to one that is bound to it"
         raise refusals.access_refused(text, _METHOD)
+    return index
+
+
+def _reached_at_once(index: RoutingIndex, routing_key: str, headers: Mapping[str, Any]) -> list[Reached]:
+    """Give the queues behind an exchange if these are all, and known; else nothing."""
+    known = index.reached
+    names = {}
+    for kind, name in index.matcher.match(routing_key, headers):
+        if kind != "queue" or name not in known:
+            return []
+        names[name] = known[name]
+    return list(names.values())
+
+
+def _route(reached: Sequence[Reached], guards: tuple[Guard, ...], *, by_headers: bool) -> Route:
+    return Route(
+        tuple([(queue, rules) for queue, rules, _ in reached]),
+        guards,
+        by_headers,
+        tuple([target for _, _, target in reached]),
+    )
 
 
 class _Walk:
@@ -146,22 +174,22 @@ class _Walk:
     def _match(self, matcher: Matcher) -> list[Destination]:
         return [place for key in self._keys for place in matcher.match(key, self._headers)]
 
-    def queues_with_rules(self) -> tuple[tuple[str, QueueRules], ...]:
-        """Give the queues that exist, with their rules; asked for after all exchanges were read, never before."""
-        unknown = [name for name, index in self._queues.items() if index is None or name not in index.rules]
+    def reached(self) -> list[Reached]:
+        """Give the queues that exist; to be asked for after all exchanges were read, never before."""
+        unknown = [name for name, index in self._queues.items() if index is None or name not in index.reached]
         self._view.require(map(queue_group, unknown))
-        return tuple(
-            (name, rules) for name, index in self._queues.items() if (rules := self._rules(name, index)) is not None
-        )
+        looked_at = (self._look_at(name, index) for name, index in self._queues.items())
+        return [reached for reached in looked_at if reached is not None]
 
-    def _rules(self, queue: str, index: RoutingIndex | None) -> QueueRules | None:
-        if index is not None and queue in index.rules:
-            return index.rules[queue]
+    def _look_at(self, queue: str, index: RoutingIndex | None) -> Reached | None:
+        if index is not None and queue in index.reached:
+            return index.reached[queue]
         # The guard of the exchange that leads to a queue covers the queue; the default exchange has none of its own.
         values = self._view.group(queue_group(queue)).values if index is None else self._view.peek(queue_group(queue))
         definition = read_queue(values)
         if definition is None:
             return None
+        reached = Reached(queue, definition.rules, plain_target(queue, definition.rules))
         if index is not None:
-            index.rules[queue] = definition.rules
-        return definition.rules
+            index.reached[queue] = reached
+        return reached
