@@ -1,0 +1,359 @@
+"""What the memory transport keeps: one store for each name in a process, shared by all who open it.
+
+Whoever works on a store holds its lock. Three things may happen inside it all the same: a signal handler puts (the
+lock is re-entrant), `MemoryStorage.wake`, and the collector's word that a Storage object is gone. So places and
+tokens come from counters that give each number once, a record goes from ready to leased in one step of the
+interpreter, and `abandon` takes no lock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from itertools import count, islice
+
+from dulse import errors
+from dulse.model.records import Leased, Payload, Problem, Target, Token
+from dulse.policy.clocks import Clock, SystemClock
+from dulse.transports.memory_queue import Entry, MemoryQueue
+
+Notify = Callable[[Sequence[str] | None], object]
+"""Told what `wait` would answer: queues that changed, () when the time is over on the store's clock, None: anything."""
+
+PUBLISHERS = 10_000
+"""Numbers are remembered of so many publishers."""
+
+INSTANT = 1e-7
+"""Seconds by which a time may be off: sums of fractions must not make 1000 ms look like 999."""
+
+_new = tuple.__new__  # makes a Leased at half the price of calling it
+
+
+class Waiter:
+    """Somebody who wants to hear of some queues; `notify` is called once for each of them at most."""
+
+    __slots__ = ("notify", "queues")
+
+    def __init__(self, queues: Sequence[str], notify: Notify) -> None:
+        self.queues = queues
+        self.notify = notify
+
+
+class MemoryStore:
+    """Queues, leases, waiters and the catalogue of one name."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self.clock = clock
+        self.monotonic = clock.monotonic
+        self.begin()
+
+    def begin(self) -> None:
+        """Be empty and unlocked."""
+        self.lock = threading.RLock()
+        self.queues: dict[str, MemoryQueue] = {}
+        self.timed: dict[MemoryQueue, None] = {}
+        """Queues that may hold records with a time to live."""
+        self.delayed: list[tuple[float, int, bool, Entry]] = []
+        """A heap of (due, number, whether it was never ready, record)."""
+        self.owners: dict[str, dict[Token, Entry]] = {}
+        self.dead: dict[str, None] = {}
+        self.waiters: dict[str, dict[Waiter, None]] = {}
+        self.armed: dict[Waiter, None] = {}
+        self.publishers: dict[str, int] = {}
+        self.revisions: dict[str, int] = {}
+        self.groups: dict[str, tuple[float, dict[str, str]]] = {}
+        """When each group was last written, and its values, which nobody changes any more."""
+        self.places = count(1)
+        self.tokens = count(1)
+        self.changes = count(1)
+
+    def __repr__(self) -> str:
+        held = sum(map(len, self.owners.values()))
+        return f"<MemoryStore {self.name!r}: {len(self.queues)} queues, {held} leased, {len(self.groups)} groups>"
+
+    def now(self) -> float:
+        """Give the time (s) to compare with times that were taken before."""
+        return self.monotonic() + INSTANT
+
+    # ------------------------------------------------------------------------------------------- records
+
+    def add(
+        self, index: int, payload: Payload, target: Target, now: float, problems: Sequence[Problem]
+    ) -> Sequence[Problem]:
+        """Put one record into one queue, whatever its target asks for; gives the problems so far."""
+        name, priority, ttl_ms, delay_ms, max_count, max_bytes, refuse = target
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = MemoryQueue(name)
+        if delay_ms:
+            due = now + delay_ms / 1000
+            self._delay((0, payload, due, ttl_ms, 0, queue, priority), due, fresh=True)
+            return problems
+        count_over = 0 if max_count is None else max(0, queue.ready() + 1 - max_count)
+        bytes_over = 0 if max_bytes is None else max(0, queue.size() + len(payload.body) - max_bytes)
+        if count_over or bytes_over:
+            if refuse:
+                return [*problems, Problem(index, name, -1)]
+            # What a queue is over is told once a call, as it is at the end.
+            problems = [
+                *(each for each in problems if each.queue != name),
+                Problem(index, name, count_over, bytes_over),
+            ]
+        if ttl_ms is not None:
+            self.timed[queue] = None
+        if queue.bytes is not None:
+            queue.bytes += len(payload.body)
+        queue.level(priority).append((next(self.places), payload, now, ttl_ms, 0, queue, priority))
+        self.tell(name)
+        return problems
+
+    def number(self, publisher: str, number: int) -> None:
+        """Remember the last number of a publisher, and of the latest publishers only."""
+        self.publishers.pop(publisher, None)
+        if len(self.publishers) >= PUBLISHERS:
+            del self.publishers[next(iter(self.publishers))]
+        self.publishers[publisher] = number
+
+    def take(self, queue: MemoryQueue, wanted: int, held: dict[Token, Entry]) -> list[Leased]:
+        """Lease the records that come next, and count that as a delivery."""
+        now = self.monotonic() + INSTANT
+        taken: list[Leased] = []
+        name = queue.name
+        for level in queue.order:
+            if not level:
+                continue
+            number = min(wanted, len(level))
+            pop = level.popleft
+            for token in islice(self.tokens, number):
+                # Leased before it is no longer ready: an interruption may repeat a record, never lose it.
+                _, payload, since, ttl_ms, deliveries, _, _ = held[token] = level[0]
+                pop()
+                taken.append(_new(Leased, (token, name, payload, deliveries + 1, int((now - since) * 1000), ttl_ms)))
+            queue.leased += number
+            wanted -= number
+            if wanted <= 0:
+                break
+        if queue.bytes is not None:
+            queue.shrunk(leased.payload for leased in taken)
+        return taken
+
+    def take_expired(self, queue: MemoryQueue, wanted: int, held: dict[Token, Entry]) -> list[Leased]:
+        """Lease heads that have outlived their time to live; that is no delivery."""
+        now = self.now()
+        taken: list[Leased] = []
+        for level in queue.order:
+            while level and len(taken) < wanted:
+                order, payload, since, ttl_ms, deliveries, _, priority = level[0]
+                age_ms = int((now - since) * 1000)
+                if ttl_ms is None or age_ms < ttl_ms:
+                    break
+                token = next(self.tokens)
+                held[token] = (order, payload, since, ttl_ms, deliveries - 1, queue, priority)
+                level.popleft()
+                taken.append(Leased(token, queue.name, payload, deliveries, age_ms, ttl_ms))
+        queue.leased += len(taken)
+        queue.shrunk(leased.payload for leased in taken)
+        return taken
+
+    def settle(self, tokens: Iterable[Token], owner: str) -> list[Token]:
+        """Delete leased records; gives the tokens that are not the owner's."""
+        held = self.owners.get(owner)
+        if held is None:
+            return list(tokens)
+        lost = []
+        for token in tokens:
+            entry = held.pop(token, None)
+            if entry is None:
+                lost.append(token)
+            else:
+                entry[5].leased -= 1
+        return lost
+
+    def give_back(self, tokens: Iterable[Token], owner: str, delay_ms: int = 0, *, counted: bool = True) -> list[Token]:
+        """Make leased records ready at their old places, now or later; gives the tokens that are not the owner's."""
+        held = self.owners.get(owner, {})
+        found, lost = [], []
+        for token in dict.fromkeys(tokens):
+            entry = held.get(token)
+            if entry is None:
+                lost.append(token)
+            else:
+                found.append((entry, token))
+        # The youngest first: nearly all then belong in front of what is there.
+        found.sort(reverse=True)
+        for (order, payload, since, ttl_ms, deliveries, queue, priority), token in found:
+            entry = (order, payload, since, ttl_ms, max(0, deliveries + counted), queue, priority)
+            if delay_ms:
+                self._delay(entry, self.monotonic() + delay_ms / 1000, fresh=False)
+            else:
+                self._restore(entry)
+            del held[token]  # after it has its place: an interruption may repeat a record, never lose it
+            queue.leased -= 1
+        if not delay_ms:
+            for queue in dict.fromkeys(entry[5] for entry, _ in found):
+                self.tell(queue.name)
+        return lost
+
+    def _restore(self, entry: Entry) -> None:
+        if entry[3] is not None:
+            self.timed[entry[5]] = None
+        entry[5].restore(entry)
+
+    # ---------------------------------------------------------------------------------------------- time
+
+    def _delay(self, entry: Entry, due: float, *, fresh: bool) -> None:
+        heappush(self.delayed, (due, next(self.places), fresh, entry))
+        entry[5].delayed += 1
+
+    def promote(self, limit: int, now: float) -> list[str]:
+        """Make up to `limit` delayed records ready whose time has come; gives the names of their queues."""
+        promoted: dict[str, None] = {}
+        delayed = self.delayed
+        while delayed and delayed[0][0] <= now and limit > 0:
+            _, _, fresh, entry = heappop(delayed)
+            if fresh:  # it becomes the youngest now; one that was released returns to its old place
+                entry = (next(self.places), *entry[1:])
+            self._restore(entry)
+            entry[5].delayed -= 1
+            promoted[entry[5].name] = None
+            limit -= 1
+        for name in promoted:
+            self.tell(name)
+        return list(promoted)
+
+    def expiries(self) -> list[tuple[MemoryQueue, float]]:
+        """Give each queue with a head that expires, and when."""
+        found = []
+        for queue in list(self.timed):
+            expiry = queue.expiry()
+            if expiry is not None:
+                found.append((queue, expiry))
+            elif not any(queue.order):
+                del self.timed[queue]
+        return found
+
+    # ---------------------------------------------------------------------------------------- catalogue
+
+    def group(self, name: str, now: float) -> tuple[int, Mapping[str, str]]:
+        """Give the age (ms) and the values of a group."""
+        found = self.groups.get(name)
+        return (0, {}) if found is None else (int((now - found[0]) * 1000), found[1])
+
+    def write_groups(self, writes: Mapping[tuple[str, str], str | None]) -> None:
+        """Write values into groups; each gets a new revision, or ceases to exist if it has no values left."""
+        written: dict[str, dict[str, str]] = {}
+        for (name, key), value in writes.items():
+            values = written.get(name)
+            if values is None:
+                values = written[name] = dict(self.group(name, 0)[1])  # a copy: others have read the old one
+            if value is None:
+                values.pop(key, None)
+            else:
+                values[key] = value
+        now = self.monotonic()
+        for name, values in written.items():
+            if values:
+                self.groups[name] = (now, values)
+                self.revisions[name] = next(self.changes)
+            else:
+                self.groups.pop(name, None)
+                self.revisions.pop(name, None)
+
+    def drop(self, name: str) -> None:
+        """Delete a queue with all its records."""
+        queue = self.queues.pop(name, None)
+        if queue is None:
+            return
+        queue.clear()
+        self.timed.pop(queue, None)
+        if queue.delayed:
+            self.delayed = [each for each in self.delayed if each[3][5] is not queue]
+            heapify(self.delayed)
+        if queue.leased:
+            for held in self.owners.values():
+                for token in [token for token, entry in held.items() if entry[5] is queue]:
+                    del held[token]
+        self.tell(name)
+
+    # ------------------------------------------------------------------------------------------- waiting
+
+    def arm(self, queues: Sequence[str], notify: Notify) -> Waiter:
+        """Have `notify` told of the next record of any of these queues; at once, if there is one."""
+        waiter = Waiter(queues, notify)
+        found = [name for name in queues if (queue := self.queues.get(name)) is not None and any(queue.order)]
+        if found:
+            notify(found)
+            return waiter
+        self.armed[waiter] = None
+        for name in queues:
+            self.waiters.setdefault(name, {})[waiter] = None
+        return waiter
+
+    def disarm(self, waiter: Waiter) -> None:
+        """Tell a waiter nothing more."""
+        if self.armed.pop(waiter, self) is self:
+            return
+        for name in waiter.queues:
+            others = self.waiters.get(name)
+            if others is not None:
+                others.pop(waiter, None)
+                if not others:
+                    del self.waiters[name]
+
+    def tell(self, name: str) -> None:
+        """Wake whoever waits for this queue."""
+        for waiter in self.waiters.pop(name, ()):
+            waiter.notify((name,))
+
+    def abandon(self, owners: Iterable[str]) -> None:
+        """Declare owners dead, and wake everybody to bury them. Takes no lock: the collector may call it anywhere."""
+        self.dead.update(dict.fromkeys(owners))
+        for waiter in list(self.armed):
+            waiter.notify(None)
+
+
+class _Registry:
+    """The stores of this process by name."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._named: dict[str, MemoryStore] = {}
+        self._every: weakref.WeakSet[MemoryStore] = weakref.WeakSet()
+
+    def find(self, name: str, clock: Clock) -> MemoryStore:
+        """Give the store of a name, made with `clock` at first."""
+        with self._lock:
+            store = self._named.get(name)
+            if store is None:
+                store = self._named[name] = MemoryStore(name, clock)
+                self._every.add(store)
+        if store.clock is clock or (isinstance(store.clock, SystemClock) and isinstance(clock, SystemClock)):
+            return store
+        text = (
+            f"memory store {name!r} runs on {store.clock!r}, not on {clock!r}: use another name, or forget_store() it"
+        )
+        raise errors.make(errors.InvalidArgument, text)
+
+    def forget(self, name: str) -> None:
+        """Let the next who opens this name find it empty."""
+        with self._lock:
+            self._named.pop(name, None)
+
+    def begin_child(self) -> None:
+        """Be empty in a forked child: its copies of the parent's records are not its own."""
+        self._lock = threading.Lock()
+        self._named.clear()
+        for store in self._every:
+            store.begin()
+
+
+_registry = _Registry()
+find_store = _registry.find
+forget_store = _registry.forget
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_registry.begin_child)
