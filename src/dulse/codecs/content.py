@@ -39,13 +39,14 @@ def encode(
     body: Any = payload
     if not content_type:
         content_type, content_encoding, body = registry.dumps(payload, serializer)
-    if not isinstance(body, bytes):
+    if isinstance(body, bytes):
+        content_encoding = content_encoding or text.BINARY
+    else:
         content_encoding = content_encoding or (text.UTF8 if isinstance(body, str) else text.BINARY)
         body = _to_bytes(body, content_type, content_encoding)
-    if not compression:
-        return Encoded(body, content_type, content_encoding or text.BINARY, None)
-    body, compression = compress(body, compression)
-    return Encoded(body, content_type, content_encoding or text.BINARY, compression)
+    if compression:
+        body, compression = compress(body, compression)
+    return Encoded(body, content_type, content_encoding, compression or None)
 
 
 def decode(
@@ -69,8 +70,9 @@ def decode(
 
 def _to_bytes(body: Any, content_type: str, content_encoding: str) -> bytes:
     try:
-        return text.write(body, content_encoding) if isinstance(body, str) else text.write_raw(body)
+        if not isinstance(body, str):
+            return text.write_raw(body)
+        return body.encode() if content_encoding == text.UTF8 else text.write(body, content_encoding)
     except (TypeError, ValueError) as error:
-        raise errors.make(
-            errors.EncodeError, f"a body with content type {content_type!r} must be bytes or text: {reason(error)}"
-        ) from error
+        words = f"a body of content type {content_type!r} must be bytes or text: {reason(error)}"
+        raise errors.make(errors.EncodeError, words) from error

@@ -14,13 +14,13 @@ __all__ = ["dumps", "loads"]
 def _build_dumps() -> Callable[[Any], str]:
     make_encoder = getattr(encoder, "c_make_encoder", None)
     if make_encoder is None:  # not CPython
-        return JSONEncoder(check_circular=False, separators=(",", ":"), default=represent).encode
+        return JSONEncoder(check_circular=False, default=represent).encode
     # Built once, where json.dumps builds one per call. Without the record of open containers (the first
     # argument) it keeps no state, so that threads can share it; a circle then ends in a RecursionError.
-    write = make_encoder(None, represent, encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    write = make_encoder(None, represent, encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True)
 
     def dumps(value: Any) -> str:
-        """Write a value as ASCII JSON without spaces.
+        """Write a value as ASCII JSON, byte for byte as Kombu does.
 
         What JSON has no word for is written by its `__json__()` or by the form of `register_type`. NaN and
         the infinities are written as ``NaN`` and ``Infinity``, which Python reads and other languages may not.

@@ -122,7 +122,9 @@ class SerializerRegistry:
         everything else by the default one. Raises EncodeError with the path to the value that cannot be
         written, and SerializerNotInstalled.
         """
-        if serializer:
+        if serializer == "raw" and isinstance(data, str):
+            encoding = _RAW_TEXT
+        elif serializer:
             encoding = self._encoders.get(serializer) or self._find_encoding(serializer)
         elif isinstance(data, bytes):
             return text.DATA, text.BINARY, data
@@ -134,16 +136,13 @@ class SerializerRegistry:
             encoding = self._default or self._find_encoding(self._default_name)
         content_type, content_encoding, encoder = encoding
         try:
-            payload = encoder(data)
+            return content_type, content_encoding, encoder(data)
         except NotInstalled as error:
             raise errors.make(errors.SerializerNotInstalled, f"writing {content_type} {error}") from error
         except _OWN_WORDS:
             raise
         except Exception as error:
             raise _encode_error(encoding, data, error) from error
-        if content_type == text.DATA and isinstance(data, str):
-            content_encoding = text.UTF8
-        return content_type, content_encoding, payload
 
     def loads(
         self,
@@ -160,6 +159,8 @@ class SerializerRegistry:
         serializer. Raises ContentDisallowed, DecodeError (naming the type and the cause), and
         SerializerNotInstalled where an accepted one's package is missing.
         """
+        if content_encoding == text.BINARY and content_type == text.DATA and text.DATA not in self._disabled:
+            return data if isinstance(data, bytes | str) else bytes(data)
         kind = self.admit(content_type, accept, force)
         decoder = self._decoders.get(kind)
         if decoder is None and kind not in _WITHOUT_SERIALIZER and self._look_up_plugins():
@@ -269,6 +270,7 @@ def _encode_error(encoding: Encoding, data: Any, error: Exception) -> Exception:
 
 
 _RAW = Encoding(text.DATA, text.BINARY, text.write_raw)
+_RAW_TEXT = Encoding(text.DATA, text.UTF8, text.write_raw)
 _TEXT = Encoding(text.PLAIN, text.UTF8, text.write)
 _WITHOUT_SERIALIZER = _TRUSTED | {text.PLAIN}
 

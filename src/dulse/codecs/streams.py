@@ -100,17 +100,16 @@ class _BrotliStream:
 
     def __init__(self, brotli: Any) -> None:
         self._stream = brotli.Decompressor()
+        self.needs_input = True
 
     @property
     def eof(self) -> bool:
         return bool(self._stream.is_finished())
 
-    @property
-    def needs_input(self) -> bool:
-        return bool(self._stream.can_accept_more_data())
-
     def decompress(self, data: Any, max_length: int) -> bytes:
         piece: bytes = self._stream.process(data, output_buffer_limit=max_length)
+        # can_accept_more_data() speaks of input alone: it is true also while output waits inside.
+        self.needs_input = not piece
         return piece
 
 
