@@ -296,8 +296,8 @@ class Driver:
 
 
 _schemes: dict[str, str | Driver] = {
-    "memory": "dulse.transports.memory:DRIVER",
-    "sqlite": "dulse.transports.sqlite:DRIVER",
+    "memory": "dulse.transports.memory_driver:DRIVER",
+    "sqlite": "dulse.transports.sqlite_driver:DRIVER",
 }
 
 

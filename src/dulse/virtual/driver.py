@@ -28,7 +28,7 @@ def virtual_driver(
     """
 
     def settle(settings: Settings) -> tuple[Storage, dict[str, Any]]:
-        chosen = build(options, settings.options, of=name)
+        chosen = build(options, settings.options, of=f"the {name} transport")
         about = {
             "clock": settings.clock,
             "lease": chosen.lease,
