@@ -16,8 +16,10 @@ from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.policy.clocks import Clock
-from dulse.transports.memory_queue import Entry
-from dulse.transports.memory_store import MemoryStore, Notify, Waiter, find_store, forget_store
+from dulse.transports.memory_store.queue import Entry
+from dulse.transports.memory_store.registry import find_store, forget_store
+from dulse.transports.memory_store.store import MemoryStore
+from dulse.transports.memory_store.waiters import Notify, Waiter, merged
 from dulse.virtual.storage import StaleTopology
 
 __all__ = ["MemoryStorage", "forget_store"]
@@ -103,7 +105,7 @@ class MemoryStorage:
         problems: Sequence[Problem] = ()
         with store.lock:
             for group, revision in guards:
-                if store.revisions.get(group, 0) != revision:
+                if store.catalogue.revisions.get(group, 0) != revision:
                     puts = _parked(puts, park, group)
                     break
             now = store.monotonic()
@@ -126,8 +128,8 @@ class MemoryStorage:
                         problems = store.add(index, payload, target, now, problems)
                         continue
                     queue.levels[priority].append((next(store.places), payload, now, ttl_ms, 0, queue, priority))
-                    if name in store.waiters:
-                        store.tell(name)
+                    if name in store.waiters.by_queue:
+                        store.waiters.tell(name)
         return problems
 
     def _put_numbered(
@@ -269,9 +271,10 @@ class MemoryStorage:
         """
         store = self._store
         end = store.monotonic() + seconds
+        waiter = Waiter(tuple(queues), notify)
         with store.lock:
-            waiter = store.arm(tuple(queues), notify)
             self._waiting[waiter] = None
+            store.arm(waiter)
 
         def look() -> None:
             if store.monotonic() >= end:
@@ -280,7 +283,7 @@ class MemoryStorage:
         def disarm() -> None:
             unsubscribe()
             with store.lock:
-                store.disarm(waiter)
+                store.waiters.remove(waiter)
                 self._waiting.pop(waiter, None)
 
         unsubscribe = store.clock.on_advance(look)
@@ -326,25 +329,19 @@ class MemoryStorage:
         """Read groups as they stand at one moment."""
         store = self._store
         with store.lock:
-            now = store.now()
-            return {name: Group(store.revisions.get(name, 0), *store.group(name, now)) for name in groups}
+            return {name: store.catalogue.read(name) for name in groups}
 
     def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
         """Give the revisions of groups."""
         store = self._store
         with store.lock:
-            return [store.revisions.get(name, 0) for name in groups]
+            return [store.catalogue.revisions.get(name, 0) for name in groups]
 
     def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
-        """Give revision and age (ms) of the groups whose name starts so."""
+        """Give revision and age of the groups whose name starts so."""
         store = self._store
         with store.lock:
-            now = store.now()
-            return {
-                name: (revision, store.group(name, now)[0])
-                for name, revision in store.revisions.items()
-                if name.startswith(prefix)
-            }
+            return store.catalogue.listed(prefix)
 
     def change(
         self,
@@ -357,11 +354,9 @@ class MemoryStorage:
         """Write values and drop queues, if every group still has the expected revision."""
         store = self._store
         with store.lock:
-            if any(store.revisions.get(name, 0) != revision for name, revision in expect.items()):
+            if not store.catalogue.holds(expect) or (only_empty and any(each.ready for each in self.depth(drop))):
                 return False
-            if only_empty and any(each.ready for each in self.depth(drop)):
-                return False
-            store.write_groups(writes)
+            store.catalogue.write(writes)
             for name in drop:
                 store.drop(name)
             return True
@@ -376,13 +371,3 @@ def _parked(puts: Iterable[Put], park: str | None, group: str) -> list[Put]:
 
 def _unlimited(put: Put) -> Put:
     return Put(put.payload, [target._replace(max_count=None, max_bytes=None) for target in put.targets])
-
-
-def merged(answers: Iterable[Sequence[str] | None]) -> Sequence[str] | None:
-    """Make one answer of `wait` of all that was heard."""
-    names: dict[str, None] = {}
-    for answer in answers:
-        if answer is None:
-            return None
-        names.update(dict.fromkeys(answer))
-    return tuple(names)

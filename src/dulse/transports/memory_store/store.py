@@ -1,27 +1,23 @@
-"""What the memory transport keeps: one store for each name in a process, shared by all who open it.
+"""The data of one memory store, and the steps that change it.
 
 Whoever works on a store holds its lock. Three things may happen inside it all the same: a signal handler puts (the
 lock is re-entrant), `MemoryStorage.wake`, and the collector's word that a Storage object is gone. So places and
-tokens come from counters that give each number once, a record goes from ready to leased in one step of the
-interpreter, and `abandon` takes no lock.
+tokens come from counters that give each number once, a record is leased before it is no longer ready, and `abandon`
+takes no lock.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
-from dulse import errors
 from dulse.model.records import Leased, Payload, Problem, Target, Token
-from dulse.policy.clocks import Clock, SystemClock
-from dulse.transports.memory_queue import Entry, MemoryQueue
-
-Notify = Callable[[Sequence[str] | None], object]
-"""Told what `wait` would answer: queues that changed, () when the time is over on the store's clock, None: anything."""
+from dulse.policy.clocks import Clock
+from dulse.transports.memory_store.catalogue import MemoryCatalogue
+from dulse.transports.memory_store.queue import Entry, MemoryQueue
+from dulse.transports.memory_store.waiters import Waiter, Waiters
 
 PUBLISHERS = 10_000
 """Numbers are remembered of so many publishers."""
@@ -30,16 +26,6 @@ INSTANT = 1e-7
 """Seconds by which a time may be off: sums of fractions must not make 1000 ms look like 999."""
 
 _new = tuple.__new__  # makes a Leased at half the price of calling it
-
-
-class Waiter:
-    """Somebody who wants to hear of some queues; `notify` is called once for each of them at most."""
-
-    __slots__ = ("notify", "queues")
-
-    def __init__(self, queues: Sequence[str], notify: Notify) -> None:
-        self.queues = queues
-        self.notify = notify
 
 
 class MemoryStore:
@@ -61,19 +47,15 @@ class MemoryStore:
         """A heap of (due, number, whether it was never ready, record)."""
         self.owners: dict[str, dict[Token, Entry]] = {}
         self.dead: dict[str, None] = {}
-        self.waiters: dict[str, dict[Waiter, None]] = {}
-        self.armed: dict[Waiter, None] = {}
         self.publishers: dict[str, int] = {}
-        self.revisions: dict[str, int] = {}
-        self.groups: dict[str, tuple[float, dict[str, str]]] = {}
-        """When each group was last written, and its values, which nobody changes any more."""
+        self.catalogue = MemoryCatalogue(self.now)
+        self.waiters = Waiters()
         self.places = count(1)
         self.tokens = count(1)
-        self.changes = count(1)
 
     def __repr__(self) -> str:
         held = sum(map(len, self.owners.values()))
-        return f"<MemoryStore {self.name!r}: {len(self.queues)} queues, {held} leased, {len(self.groups)} groups>"
+        return f"<MemoryStore {self.name!r}: {len(self.queues)} queues, {held} leased, {len(self.catalogue)} groups>"
 
     def now(self) -> float:
         """Give the time (s) to compare with times that were taken before."""
@@ -108,7 +90,7 @@ class MemoryStore:
         if queue.bytes is not None:
             queue.bytes += len(payload.body)
         queue.level(priority).append((next(self.places), payload, now, ttl_ms, 0, queue, priority))
-        self.tell(name)
+        self.waiters.tell(name)
         return problems
 
     def number(self, publisher: str, number: int) -> None:
@@ -195,7 +177,7 @@ class MemoryStore:
             queue.leased -= 1
         if not delay_ms:
             for queue in dict.fromkeys(entry[5] for entry, _ in found):
-                self.tell(queue.name)
+                self.waiters.tell(queue.name)
         return lost
 
     def _restore(self, entry: Entry) -> None:
@@ -222,7 +204,7 @@ class MemoryStore:
             promoted[entry[5].name] = None
             limit -= 1
         for name in promoted:
-            self.tell(name)
+            self.waiters.tell(name)
         return list(promoted)
 
     def expiries(self) -> list[tuple[MemoryQueue, float]]:
@@ -235,33 +217,6 @@ class MemoryStore:
             elif not any(queue.order):
                 del self.timed[queue]
         return found
-
-    # ---------------------------------------------------------------------------------------- catalogue
-
-    def group(self, name: str, now: float) -> tuple[int, Mapping[str, str]]:
-        """Give the age (ms) and the values of a group."""
-        found = self.groups.get(name)
-        return (0, {}) if found is None else (int((now - found[0]) * 1000), found[1])
-
-    def write_groups(self, writes: Mapping[tuple[str, str], str | None]) -> None:
-        """Write values into groups; each gets a new revision, or ceases to exist if it has no values left."""
-        written: dict[str, dict[str, str]] = {}
-        for (name, key), value in writes.items():
-            values = written.get(name)
-            if values is None:
-                values = written[name] = dict(self.group(name, 0)[1])  # a copy: others have read the old one
-            if value is None:
-                values.pop(key, None)
-            else:
-                values[key] = value
-        now = self.monotonic()
-        for name, values in written.items():
-            if values:
-                self.groups[name] = (now, values)
-                self.revisions[name] = next(self.changes)
-            else:
-                self.groups.pop(name, None)
-                self.revisions.pop(name, None)
 
     def drop(self, name: str) -> None:
         """Delete a queue with all its records."""
@@ -277,83 +232,19 @@ class MemoryStore:
             for held in self.owners.values():
                 for token in [token for token, entry in held.items() if entry[5] is queue]:
                     del held[token]
-        self.tell(name)
+        self.waiters.tell(name)
 
     # ------------------------------------------------------------------------------------------- waiting
 
-    def arm(self, queues: Sequence[str], notify: Notify) -> Waiter:
-        """Have `notify` told of the next record of any of these queues; at once, if there is one."""
-        waiter = Waiter(queues, notify)
-        found = [name for name in queues if (queue := self.queues.get(name)) is not None and any(queue.order)]
+    def arm(self, waiter: Waiter) -> None:
+        """Tell a waiter of the next record of any of his queues; at once, if there is one."""
+        found = [name for name in waiter.queues if (queue := self.queues.get(name)) is not None and any(queue.order)]
         if found:
-            notify(found)
-            return waiter
-        self.armed[waiter] = None
-        for name in queues:
-            self.waiters.setdefault(name, {})[waiter] = None
-        return waiter
-
-    def disarm(self, waiter: Waiter) -> None:
-        """Tell a waiter nothing more."""
-        if self.armed.pop(waiter, self) is self:
-            return
-        for name in waiter.queues:
-            others = self.waiters.get(name)
-            if others is not None:
-                others.pop(waiter, None)
-                if not others:
-                    del self.waiters[name]
-
-    def tell(self, name: str) -> None:
-        """Wake whoever waits for this queue."""
-        for waiter in self.waiters.pop(name, ()):
-            waiter.notify((name,))
+            waiter.notify(found)
+        else:
+            self.waiters.add(waiter)
 
     def abandon(self, owners: Iterable[str]) -> None:
         """Declare owners dead, and wake everybody to bury them. Takes no lock: the collector may call it anywhere."""
         self.dead.update(dict.fromkeys(owners))
-        for waiter in list(self.armed):
-            waiter.notify(None)
-
-
-class _Registry:
-    """The stores of this process by name."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._named: dict[str, MemoryStore] = {}
-        self._every: weakref.WeakSet[MemoryStore] = weakref.WeakSet()
-
-    def find(self, name: str, clock: Clock) -> MemoryStore:
-        """Give the store of a name, made with `clock` at first."""
-        with self._lock:
-            store = self._named.get(name)
-            if store is None:
-                store = self._named[name] = MemoryStore(name, clock)
-                self._every.add(store)
-        if store.clock is clock or (isinstance(store.clock, SystemClock) and isinstance(clock, SystemClock)):
-            return store
-        text = (
-            f"memory store {name!r} runs on {store.clock!r}, not on {clock!r}: use another name, or forget_store() it"
-        )
-        raise errors.make(errors.InvalidArgument, text)
-
-    def forget(self, name: str) -> None:
-        """Let the next who opens this name find it empty."""
-        with self._lock:
-            self._named.pop(name, None)
-
-    def begin_child(self) -> None:
-        """Be empty in a forked child: its copies of the parent's records are not its own."""
-        self._lock = threading.Lock()
-        self._named.clear()
-        for store in self._every:
-            store.begin()
-
-
-_registry = _Registry()
-find_store = _registry.find
-forget_store = _registry.forget
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_registry.begin_child)
+        self.waiters.tell_all()

@@ -1,0 +1,1 @@
+"""What the memory transport keeps: one store for each name in a process, shared by all who open it."""
