@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from inspect import isawaitable
 from types import TracebackType
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 from dulse.links.keeper_asynchronous import Duty, Keeper, keeper
 from dulse.links.waiting.signal_aio import Event, Signal
@@ -62,6 +62,10 @@ def eagerly(call: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[obj
     return call
 
 
+@overload
+async def finished(value: Awaitable[T]) -> T: ...
+@overload
+async def finished(value: Awaitable[T] | T) -> T: ...
 async def finished(value: Awaitable[T] | T) -> T:
     """Give what a callback returned, or what comes of it if it is awaitable."""
     if isawaitable(value):
