@@ -33,6 +33,7 @@ def virtual_driver(
             "clock": settings.clock,
             "lease": chosen.lease,
             "max_hold": chosen.max_hold,
+            "unrouted": chosen.deadletter_queue,
             "timeout": settings.timeout,
         }
         return make_storage(settings, chosen), about

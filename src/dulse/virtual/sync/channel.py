@@ -69,6 +69,7 @@ class VirtualChannel:
         route = self._dispatch.routes.get((exchange, routing_key))
         if (
             route is None
+            or not route.targets
             or not self.is_open
             or mandatory
             or "headers" in properties

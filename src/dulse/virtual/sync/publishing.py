@@ -14,7 +14,7 @@ from dulse.broker.rules import QueueRules
 from dulse.broker.targets import needs_targets, targets_for
 from dulse.broker.topology import Route
 from dulse.model.message import Outgoing, Record, Returned
-from dulse.model.records import Leased, Problem, Put
+from dulse.model.records import Leased, Problem, Put, Target
 from dulse.policy.clocks import Clock
 from dulse.virtual.storage import StaleTopology, Storage
 from dulse.virtual.sync.catalogue import Catalogue
@@ -29,13 +29,16 @@ STALE_ATTEMPTS = 200
 class Dispatch:
     """Everything that writes records. One for a transport; used by all its channels, threads and duties."""
 
-    def __init__(self, storage: Storage, catalogue: Catalogue, owner: str, lease_ms: int, clock: Clock) -> None:
+    def __init__(
+        self, storage: Storage, catalogue: Catalogue, owner: str, lease_ms: int, clock: Clock, unrouted: str | None
+    ) -> None:
         self.storage = storage
         self.routes: dict[tuple[str, str], Route] = {}
         self._catalogue = catalogue
         self._owner = owner
         self._lease_ms = lease_ms
         self._clock = clock
+        self._unrouted = unrouted
         objects = storage.capabilities.objects
         self.seal: Callable[[Record], object] = (lambda record: record) if objects else pack
         self.unseal: Callable[[object], Record] = (lambda payload: payload) if objects else unpack  # type: ignore[assignment, return-value]
@@ -62,6 +65,8 @@ class Dispatch:
         route = self.route(message)
         properties = message.properties
         targets = targets_for(route.queues, properties) if needs_targets(properties) else route.targets
+        if not targets and self._unrouted is not None:
+            targets = (Target(self._unrouted),)
         record = Record(message.exchange, message.routing_key, without_blind_copies(properties), message.body)
         return Put(self.seal(record), targets), route
 
@@ -83,8 +88,8 @@ class Dispatch:
                 self.settle_problems(messages, problems)
             return [
                 Returned(NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key, message.properties, message.body)
-                for message, (_, route) in zip(messages, prepared, strict=True)
-                if message.mandatory and not route.queues
+                for message, (put, _) in zip(messages, prepared, strict=True)
+                if message.mandatory and not put.targets
             ]
         text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to publish: try again"
         raise errors.make(errors.StorageBusy, text)

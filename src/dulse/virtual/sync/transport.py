@@ -44,7 +44,16 @@ LOOK_AGAIN = 1.0
 class VirtualTransport:
     """The Transport over a Storage. Any number of threads (tasks) may use it at once."""
 
-    def __init__(self, storage: Storage, *, clock: Clock, lease: float, max_hold: float | None, timeout: float) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        clock: Clock,
+        lease: float,
+        max_hold: float | None,
+        timeout: float,
+        unrouted: str | None = None,
+    ) -> None:
         self.storage = storage
         self.owner = uuid4().hex
         self.mutex = Mutex()
@@ -52,7 +61,7 @@ class VirtualTransport:
         self.channels: dict[int, VirtualChannel] = {}
         self.lease_ms = int(lease * 1000)
         self.catalogue = Catalogue(storage)
-        self.dispatch = Dispatch(storage, self.catalogue, self.owner, self.lease_ms, clock)
+        self.dispatch = Dispatch(storage, self.catalogue, self.owner, self.lease_ms, clock, unrouted)
         self.timeout = timeout
         self._clock = clock
         self._arrivals = Signal()

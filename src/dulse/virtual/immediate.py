@@ -1,0 +1,167 @@
+"""The asyncio form of a store whose calls never wait: no thread, no hop, and an event of the loop for `wait`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from dulse.model.capabilities import Capabilities
+from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.virtual.arming import ArmedStorage, merged
+
+Note = Callable[[Sequence[str] | None], None]
+
+
+class ImmediateStorage:
+    """AsyncStorage over a blocking store; each call is done before it could be cancelled. One loop at a time."""
+
+    def __init__(self, storage: ArmedStorage) -> None:
+        self._storage = storage
+        self._waits: dict[Note, asyncio.AbstractEventLoop] = {}
+
+    def __repr__(self) -> str:
+        return f"<ImmediateStorage over {self._storage!r}>"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the store can do."""
+        return self._storage.capabilities
+
+    async def open(self, seconds: float) -> None:
+        """See Storage, also for all that follow."""
+        self._storage.open(seconds)
+
+    async def close(self, seconds: float) -> None:  # noqa: D102 - see Storage, also for all that follow
+        self._storage.close(seconds)
+
+    def discard(self) -> None:  # noqa: D102
+        self._storage.discard()
+
+    # ------------------------------------------------------------------------------------------- records
+
+    async def put(  # noqa: D102
+        self,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+        publisher: tuple[str, int] | None = None,
+        park: str | None = None,
+    ) -> Sequence[Problem] | None:
+        return self._storage.put(puts, guards, publisher, park)
+
+    async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:  # noqa: D102
+        return self._storage.barrier(seconds)
+
+    async def reserve(  # noqa: D102
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
+    ) -> tuple[Sequence[Leased], Sequence[Token]]:
+        return self._storage.reserve(wants, owner, lease_ms, settle)
+
+    async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:  # noqa: D102
+        return self._storage.reserve_expired(queue, count, owner, lease_ms)
+
+    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:  # noqa: D102
+        return self._storage.settle(tokens, owner)
+
+    async def release(  # noqa: D102
+        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+    ) -> Sequence[Token]:
+        return self._storage.release(tokens, owner, delay_ms, counted=counted)
+
+    async def forward(  # noqa: D102
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()
+    ) -> bool:
+        return self._storage.forward(token, owner, puts, guards)
+
+    # -------------------------------------------------------------------------------------------- owners
+
+    async def renew(self, owner: str, lease_ms: int) -> bool:  # noqa: D102
+        return self._storage.renew(owner, lease_ms)
+
+    async def dead_owners(self) -> tuple[Sequence[str], float | None]:  # noqa: D102
+        return self._storage.dead_owners()
+
+    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:  # noqa: D102
+        return self._storage.forget(owner, limit, force=force)
+
+    # ---------------------------------------------------------------------------------------------- time
+
+    async def sweep(self, limit: int = 1000) -> Swept:  # noqa: D102
+        return self._storage.sweep(limit)
+
+    async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
+        """Wait without a thread; cancelling it takes nothing from anybody."""
+        loop = asyncio.get_running_loop()
+        thread = threading.get_ident()
+        heard = loop.create_future()
+        answers: list[Sequence[str] | None] = []
+
+        def note(answer: Sequence[str] | None) -> None:
+            answers.append(answer)
+            if not heard.done():
+                heard.set_result(None)
+
+        def notify(answer: Sequence[str] | None) -> None:
+            if threading.get_ident() == thread:
+                note(answer)
+            else:
+                _call_soon(loop, note, answer)
+
+        timer = loop.call_later(min(seconds, threading.TIMEOUT_MAX), note, ())
+        self._waits[note] = loop
+        disarm = self._storage.arm(queues, seconds, notify)
+        try:
+            await heard
+        finally:
+            timer.cancel()
+            del self._waits[note]
+            disarm()
+        return merged(answers)
+
+    def wake(self) -> None:
+        """End all running waits, from any thread or signal handler (which may interrupt a sleeping loop)."""
+        for note, loop in list(self._waits.items()):
+            _call_soon(loop, note, None)
+
+    # ---------------------------------------------------------------------------------------- management
+
+    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]:  # noqa: D102
+        return self._storage.depth(queues)
+
+    async def peek(self, queue: str, count: int) -> Sequence[Peeked]:  # noqa: D102
+        return self._storage.peek(queue, count)
+
+    async def purge(self, queue: str) -> int:  # noqa: D102
+        return self._storage.purge(queue)
+
+    # ----------------------------------------------------------------------------------------- catalogue
+
+    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]:  # noqa: D102
+        return self._storage.read(groups)
+
+    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:  # noqa: D102
+        return self._storage.revisions(groups)
+
+    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:  # noqa: D102
+        return self._storage.groups(prefix)
+
+    async def change(  # noqa: D102
+        self,
+        expect: Mapping[str, Revision],
+        writes: Mapping[tuple[str, str], str | None],
+        drop: Sequence[str] = (),
+        *,
+        only_empty: bool = False,
+    ) -> bool:
+        return self._storage.change(expect, writes, drop, only_empty=only_empty)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, note: Note, answer: Sequence[str] | None) -> None:
+    try:
+        loop.call_soon_threadsafe(note, answer)
+    except RuntimeError:
+        return  # the loop is closed: nobody waits any more
