@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from dulse import errors
-from dulse.aio.contracts import Anchor, Verbs
+from dulse.aio.contracts import Anchor
 from dulse.model.descriptions import Description
+
+if TYPE_CHECKING:
+    from dulse.aio.channel import Channel
 
 
 class ChannelBound(Description):
@@ -48,14 +51,14 @@ class ChannelBound(Description):
         return self._channel is not None
 
     @property
-    async def channel(self) -> Verbs:
+    async def channel(self) -> Channel:
         """The channel it acts on; NotBoundError where it has none."""
         if self._channel is None:
             text = f"{self!r} cannot act: bind it first, by calling it with a channel or connection"
             raise errors.make(errors.NotBoundError, text)
         return await self._channel.default_channel
 
-    async def _work_on(self, channel: Anchor | None) -> Verbs:
+    async def _work_on(self, channel: Anchor | None) -> Channel:
         return await (self.channel if channel is None else channel.default_channel)
 
     def _bind_at_birth(self, channel: Anchor | None) -> None:

@@ -137,7 +137,7 @@ class Channel(TopologyVerbs):
 
     # --------------------------------------------------------------------------------------------------- consume
 
-    async def basic_consume(  # noqa: PLR0917 - the positions are those of AMQP clients
+    async def basic_consume(
         self,
         queue: str,
         no_ack: bool = False,

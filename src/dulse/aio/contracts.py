@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dulse.model.commands import Command
+from dulse.policy.clocks import Clock
 from dulse.transport import Observer
+
+if TYPE_CHECKING:
+    from dulse.aio.channel import Channel
 
 OnMessage = Callable[[Any], Any]
 """Called with a Message; plain or async."""
-
-
-class Verbs(Protocol):
-    """What a bound exchange or queue asks of its channel."""
-
-    @property
-    def channel_id(self) -> int:
-        """The channel's number."""
-        ...
-
-    @property
-    def client(self) -> Client:
-        """The Connection that the channel belongs to."""
-        ...
-
-    async def execute(self, command: Command) -> Any:
-        """Change the topology and give the reply."""
-        ...
-
-    async def basic_publish(
-        self, message: Any, exchange: str = "", routing_key: str = "", mandatory: bool = False
-    ) -> None:
-        """Publish a message."""
-        ...
-
-    async def basic_get(self, queue: str, no_ack: bool = False) -> Any:
-        """Take one message, or None."""
-        ...
-
-    async def basic_consume(
-        self,
-        queue: str,
-        no_ack: bool = False,
-        consumer_tag: str = "",
-        callback: OnMessage | None = None,
-        on_cancel: Callable[[str], Any] | None = None,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> str:
-        """Start a consumer and give its tag."""
-        ...
-
-    async def basic_cancel(self, consumer_tag: str) -> None:
-        """End a consumer."""
-        ...
 
 
 class Anchor(Protocol):
@@ -64,7 +23,7 @@ class Anchor(Protocol):
         ...
 
     @property
-    async def default_channel(self) -> Verbs:
+    async def default_channel(self) -> Channel:
         """The channel to work on, opened where needed; a Channel gives itself."""
         ...
 
@@ -75,6 +34,7 @@ class Client(Anchor, Protocol):
     declared_entities: set[Any]
     """Keys of what has been declared; one set for the life of the Connection, emptied when it reconnects."""
     observer: Observer | None
+    clock: Clock
 
     @property
     def connection_errors(self) -> tuple[type[BaseException], ...]:
@@ -85,7 +45,7 @@ class Client(Anchor, Protocol):
         """Wait for one event and hand it over."""
         ...
 
-    def ensure(self, obj: Any, fun: Callable[..., Any], **policy: Any) -> Callable[..., Any]:
+    def ensure(self, obj: Any, fun: Callable[..., Any], *args: Any, **policy: Any) -> Callable[..., Any]:
         """Wrap `fun`: when the connection breaks, reconnect, call `obj.revive(channel)`, and then `fun` again."""
         ...
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
-from typing import Any, ClassVar, Generic, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Unpack
 
 from dulse.aio.bound import ChannelBound
-from dulse.aio.contracts import Anchor, OnMessage, Verbs
+from dulse.aio.contracts import Anchor, OnMessage
 from dulse.aio.message import Message
 from dulse.codecs import prepare_accept_content
 from dulse.links.waiting.aio import finished
@@ -28,6 +28,9 @@ from dulse.model.entities import (
 )
 from dulse.model.entity_options import Arguments, ExchangeOptions, QueueOptions
 from dulse.model.generic import Payload
+
+if TYPE_CHECKING:
+    from dulse.aio.channel import Channel
 
 __all__ = [
     "DELIVERY_MODES",
@@ -205,7 +208,7 @@ class Queue(ChannelBound, QueueDescription, Generic[Payload]):
         """Declare the queue alone, or with `passive` check that it is there; gives its name and counts."""
         return await self._declare_on(await self._work_on(channel), passive)
 
-    async def _declare_on(self, channel: Verbs, passive: bool) -> QueueDeclared:
+    async def _declare_on(self, channel: Channel, passive: bool) -> QueueDeclared:
         declared: QueueDeclared = await channel.execute(self.declare_command(passive))
         if not self.name:
             self.name = declared.queue

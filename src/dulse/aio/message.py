@@ -46,7 +46,7 @@ class Message(Generic[Payload]):
     _payload: Any = _UNREAD
     _state: str = RECEIVED
 
-    def __init__(  # noqa: PLR0917 - the positions that Kombu's users know
+    def __init__(
         self,
         body: Any = None,
         delivery_tag: int = 0,
@@ -144,7 +144,7 @@ class Message(Generic[Payload]):
 
     @property
     def delivery_info(self) -> dict[str, Any]:
-        """Where it came from: exchange, routing_key, redelivered, delivery_tag; consumer_tag or a get's message_count."""
+        """Where it came from: exchange, routing_key, redelivered, delivery_tag, and consumer_tag or message_count."""
         if self._delivery_info is None:
             delivery = self._delivery
             self._delivery_info = {

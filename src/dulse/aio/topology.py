@@ -29,7 +29,7 @@ class TopologyVerbs(ABC):
     async def execute(self, command: Command, timeout: float | None = None) -> Any:
         """Change the topology; gives the reply that the command names."""
 
-    async def exchange_declare(  # noqa: PLR0917 - the positions are those of AMQP clients
+    async def exchange_declare(
         self,
         exchange: str,
         type: str = "direct",

@@ -1,0 +1,39 @@
+"""What producers and consumers have in common: they work on a channel, given as such or as a Connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from dulse import errors
+from dulse.aio.channel import Channel
+from dulse.aio.contracts import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Attached:
+    """Knows its Connection, and finds the channel of the moment."""
+
+    _anchor: Channel | Client | None = None
+
+    @property
+    def connection(self) -> Client | None:
+        """The Connection; None where it has neither channel nor connection yet."""
+        return self._anchor.client if isinstance(self._anchor, Channel) else self._anchor
+
+    def _client(self) -> Client:
+        client = self.connection
+        if client is None:
+            text = f"{self!r} has no channel: give it one, or a connection, by revive()"
+            raise errors.make(errors.NotBoundError, text)
+        return client
+
+    async def _current_channel(self) -> Channel:
+        return await (self._anchor or self._client()).default_channel
+
+    def _retried(self, call: F, retry: bool, policy: Mapping[str, Any] | None) -> F:
+        """Wrap `call` so that it is repeated after reconnecting; where `retry` is off it stays as it is."""
+        if not retry:
+            return call
+        return cast("F", self._client().ensure(self, call, **(policy or {})))

@@ -1,0 +1,27 @@
+"""Declaring what a Connection has not declared yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dulse.aio.bound import ChannelBound
+from dulse.aio.contracts import Anchor
+from dulse.model.entities import ExchangeDescription, QueueDescription
+
+
+async def declare_once(entity: ExchangeDescription | QueueDescription, channel: Anchor) -> bool:
+    """Declare an exchange or queue unless this Connection has done so since it connected; True: it was done now.
+
+    An entity that may vanish by itself (auto_delete, expires) is declared each time. A queue without a name gets the
+    one that the broker made up.
+    """
+    target = await channel.default_channel
+    known = target.client.declared_entities
+    if entity.can_cache_declaration and entity.declaration_key() in known:
+        return False
+    twin: Any = entity if isinstance(entity, ChannelBound) else target.adopt(entity)
+    await twin.declare(channel=target)
+    entity.name = twin.name
+    if entity.can_cache_declaration:
+        known.add(entity.declaration_key())
+    return True
