@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dulse.model.options import VirtualOptions, build
 from dulse.transport import AsyncTransport, Driver, Settings, Transport
-from dulse.virtual.storage import Storage
+from dulse.virtual.storage import AsyncStorage, Storage
+
+if TYPE_CHECKING:
+    from dulse.virtual.arming import ArmedStorage
 
 Options = TypeVar("Options", bound=VirtualOptions)
+Store = TypeVar("Store", bound=Storage)
+
+# What is imported inside functions here: a program uses one form, seldom both, and the blocking one imports no asyncio.
 
 
 def virtual_driver(
     name: str,
     options: type[Options],
-    make_storage: Callable[[Settings, Options], Storage],
+    make_storage: Callable[[Settings, Options], Store],
+    bridge: Callable[[Store], AsyncStorage],
     *,
-    waits: Literal["never", "sometimes"],
-    driver_type: str | None = None,
     driver_version: Callable[[], str],
 ) -> Driver:
     """Declare a virtual transport.
 
-    `make_storage` gives a Storage that is not open yet. A store that `waits` "never" is called straight from asyncio, others
-    from threads.
+    `make_storage` gives a Storage that is not open yet; `bridge`, its asyncio form: `immediately` or `in_threads`.
     """
 
-    def settle(settings: Settings) -> tuple[Storage, dict[str, Any]]:
+    def prepare(settings: Settings) -> tuple[Store, dict[str, Any]]:
         chosen = build(options, settings.options, of=f"the {name} transport")
         about = {
             "clock": settings.clock,
@@ -39,27 +43,35 @@ def virtual_driver(
         return make_storage(settings, chosen), about
 
     def open_blocking(settings: Settings) -> Transport:
-        from dulse.virtual.sync.transport import VirtualTransport  # noqa: PLC0415 - a program uses one form, seldom both
+        from dulse.virtual.sync.transport import VirtualTransport  # noqa: PLC0415
 
-        storage, about = settle(settings)
+        storage, about = prepare(settings)
         return VirtualTransport(storage, **about)
 
     def open_asyncio(settings: Settings) -> AsyncTransport:
-        from dulse.virtual.aio.transport import VirtualTransport  # noqa: PLC0415 - the blocking form imports no asyncio
+        from dulse.virtual.aio.transport import VirtualTransport  # noqa: PLC0415
 
-        storage, about = settle(settings)
-        if waits == "never":
-            from dulse.virtual.immediate import ImmediateStorage  # noqa: PLC0415
-
-            return VirtualTransport(ImmediateStorage(storage), **about)
-        from dulse.virtual.threaded import ThreadedStorage  # noqa: PLC0415
-
-        return VirtualTransport(ThreadedStorage(storage), **about)
+        storage, about = prepare(settings)
+        return VirtualTransport(bridge(storage), **about)
 
     return Driver(
         name=name,
         open_blocking=open_blocking,
         open_asyncio=open_asyncio,
-        driver_type=driver_type or name,
+        driver_type=name,
         driver_version=driver_version,
     )
+
+
+def immediately(storage: ArmedStorage) -> AsyncStorage:
+    """Call a store that never waits straight from the event loop."""
+    from dulse.virtual.immediate import ImmediateStorage  # noqa: PLC0415
+
+    return ImmediateStorage(storage)
+
+
+def in_threads(storage: Storage) -> AsyncStorage:
+    """Call a store that may wait from threads."""
+    from dulse.virtual.threaded import ThreadedStorage  # noqa: PLC0415
+
+    return ThreadedStorage(storage)
