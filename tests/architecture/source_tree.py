@@ -61,7 +61,7 @@ def all_imports() -> tuple[Import, ...]:
     return tuple(
         found
         for name, path in modules().items()
-        for found in imports_of(name, ast.parse(path.read_text(encoding="utf-8")), frozenset(modules()))
+        for found in imports_of(name, ast.parse(path.read_text(encoding="utf-8"), str(path)), frozenset(modules()))
     )
 
 

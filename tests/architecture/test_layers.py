@@ -198,7 +198,7 @@ def test_the_pure_layers_read_no_clock() -> None:
         f"{name}:{node.lineno} calls {node.func.attr}"
         for name, path in modules().items()
         if layer(name) in {"amqp", "broker"}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in clocks
         if isinstance(node.func.value, ast.Name) and node.func.value.id in {"datetime", "date", "uuid"}
     ]
