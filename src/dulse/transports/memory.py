@@ -19,7 +19,8 @@ from dulse.policy.clocks import Clock
 from dulse.transports.memory_store.queue import Entry
 from dulse.transports.memory_store.registry import find_store, forget_store
 from dulse.transports.memory_store.store import MemoryStore
-from dulse.transports.memory_store.waiters import Notify, Waiter, merged
+from dulse.transports.memory_store.waiters import Waiter
+from dulse.virtual.arming import Notify, merged
 from dulse.virtual.storage import StaleTopology
 
 __all__ = ["MemoryStorage", "forget_store"]
@@ -263,12 +264,7 @@ class MemoryStorage:
         return merged(answers)
 
     def arm(self, queues: Sequence[str], seconds: float, notify: Notify) -> Callable[[], None]:
-        """Have `notify` told what a `wait` would answer, instead of waiting; gives a function that ends it.
-
-        It is called from any thread, also from this call, perhaps with the store's lock held, and more than once:
-        with the name of each queue that got a record, with () when `seconds` are over on the store's clock if that is
-        one that jumps (the caller watches the real time), with None when anything may have changed.
-        """
+        """Have `notify` told what a `wait` would answer; see `dulse.virtual.arming.ArmedStorage`."""
         store = self._store
         end = store.monotonic() + seconds
         waiter = Waiter(tuple(queues), notify)

@@ -7,64 +7,245 @@ and handed out by the next one of the same owner.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import Final, TypeVar
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.virtual.hops import Hop, Threads
+from dulse.virtual.kept import Kept
 from dulse.virtual.storage import Storage
 
 Result = TypeVar("Result")
 
 THREADS: Final = 4
-WAITS: Final = 1000
-"""Waits at once, each in a thread of its own; threads are made when they are needed."""
+"""Calls that run at once; the others wait their turn. Threads are made when they are needed."""
 
 NUDGE: Final = 0.05
 """Seconds until a wait that has not ended is woken again: it may not have begun when it was woken first."""
 
 
-class _Threads:
-    """The threads of an open storage, and what runs in them."""
-
-    def __init__(self, number: int) -> None:
-        self.calls = ThreadPoolExecutor(number, "dulse-storage")
-        self.waits = ThreadPoolExecutor(WAITS, "dulse-storage-wait")
-        self.running: set[Future[None]] = set()
-
-    def submit(self, pool: ThreadPoolExecutor, job: Callable[[], None]) -> Future[None]:
-        """Have a job done; it is among `running` until then."""
-        future = pool.submit(job)
-        self.running.add(future)
-        future.add_done_callback(self.running.discard)
-        return future
-
-    def join(self) -> None:
-        """Wait until all threads have ended."""
-        self.calls.shutdown()
-        self.waits.shutdown()
-
-
 class ThreadedStorage:
-    """AsyncStorage over a blocking Storage. Use it from one loop at a time."""
+    """AsyncStorage over a blocking Storage. One loop at a time may use it; calls may overtake each other."""
 
     def __init__(self, storage: Storage, threads: int = THREADS) -> None:
         self._storage = storage
         self._number = threads
-        self._threads: _Threads | None = None
-        self._waits: dict[Future[None], asyncio.AbstractEventLoop] = {}
-        self._mutex = threading.Lock()
-        self._kept: dict[str, list[Leased]] = {}
-        self._lost: dict[str, list[Token]] = {}
+        self._threads: Threads | None = None
+        self._waits: dict[Future[object], asyncio.AbstractEventLoop] = {}
+        self._kept = Kept()
 
     def __repr__(self) -> str:
-        return f"<ThreadedStorage over {self._storage!r}: {sum(map(len, self._kept.values()))} kept>"
+        state = "closed" if self._threads is None else f"{len(self._threads.running)} calls running"
+        return f"<ThreadedStorage over {self._storage!r}: {state}, {self._kept!r}>"
 
     @property
     def capabilities(self) -> Capabilities:
         """What the store can do."""
         return self._storage.capabilities
+
+    async def open(self, seconds: float) -> None:
+        """See Storage, also for all that follow."""
+        if self._threads is None:
+            self._threads = Threads(self._number)
+        try:
+            await self._call(partial(self._storage.open, seconds))
+        except Exception:
+            self._end(wait=True)
+            raise
+
+    async def close(self, seconds: float) -> None:
+        """Give back what was kept, close the store, and end the threads."""
+        if self._threads is None:
+            return
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                await self._finish(self._threads, seconds)
+        except TimeoutError:
+            self._end(wait=False)
+            if not limit.expired():
+                raise
+            text = f"{self._storage!r} was not closed within {seconds} s, its calls have not ended: give it more time"
+            raise errors.make(errors.DeadlineExceeded, text) from None
+        self._end(wait=True)
+
+    async def _finish(self, threads: Threads, seconds: float) -> None:
+        self.wake()
+        await threads.settled()
+        for owner, leased in self._kept.take_all():
+            await self._call(partial(self._storage.release, _tokens(leased), owner, counted=False))
+        await self._call(partial(self._storage.close, seconds))
+        await threads.settled()
+
+    def _end(self, *, wait: bool) -> None:
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.end(wait=wait)
+
+    def discard(self) -> None:
+        """Forget the store, and the threads, which a forked child does not have."""
+        self._threads = None
+        self._waits = {}
+        self._kept = Kept()
+        self._storage.discard()
+
+    def _opened(self) -> Threads:
+        if self._threads is None:
+            raise errors.make(errors.ConnectionClosed, f"{self._storage!r} is closed: call open()")
+        return self._threads
+
+    async def _call(self, work: Callable[[], Result], late: Callable[[Result], object] | None = None) -> Result:
+        """Do `work` in a thread; `late` is given a result that nobody waits for any more."""
+        threads = self._opened()
+        hop = Hop(work, late)
+        threads.submit(threads.calls, hop.run)
+        return await hop.answered()
+
+    # ------------------------------------------------------------------------------------------- records
+
+    async def put(  # noqa: D102 - see Storage, also for all that follow
+        self,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+        publisher: tuple[str, int] | None = None,
+        park: str | None = None,
+    ) -> Sequence[Problem] | None:
+        return await self._call(partial(self._storage.put, list(puts), guards, publisher, park))
+
+    async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:  # noqa: D102
+        return await self._call(partial(self._storage.barrier, seconds))
+
+    async def reserve(
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
+    ) -> tuple[Sequence[Leased], Sequence[Token]]:
+        """Hand out what was kept for this owner; settle, take and lease the rest."""
+        kept, lost, wants = self._kept.take(owner, wants)
+        if kept and not settle:
+            return kept, lost
+        keep = partial(self._kept.add, owner)
+        try:
+            more, also_lost = await self._call(
+                partial(self._storage.reserve, wants, owner, lease_ms, list(settle)), late=keep
+            )
+        except BaseException:
+            self._kept.add(owner, (kept, lost), older=True)
+            raise
+        return [*kept, *more], [*lost, *also_lost]
+
+    async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+        """Take expired records; if this is cancelled they go back, since nobody may ask for them again."""
+        threads = self._opened()
+
+        def give_back(leased: Sequence[Leased]) -> None:
+            threads.submit(threads.calls, partial(self._storage.release, _tokens(leased), owner))
+
+        return await self._call(partial(self._storage.reserve_expired, queue, count, owner, lease_ms), late=give_back)
+
+    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:  # noqa: D102
+        return await self._call(partial(self._storage.settle, list(tokens), owner))
+
+    async def release(  # noqa: D102
+        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+    ) -> Sequence[Token]:
+        return await self._call(partial(self._storage.release, list(tokens), owner, delay_ms, counted=counted))
+
+    async def forward(  # noqa: D102
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()
+    ) -> bool:
+        return await self._call(partial(self._storage.forward, token, owner, list(puts), guards))
+
+    # -------------------------------------------------------------------------------------------- owners
+
+    async def renew(self, owner: str, lease_ms: int) -> bool:
+        """Keep an owner; what was kept for one that had been declared dead is no longer his."""
+        known = await self._call(partial(self._storage.renew, owner, lease_ms))
+        if not known:
+            self._kept.drop(owner)
+        return known
+
+    async def dead_owners(self) -> tuple[Sequence[str], float | None]:  # noqa: D102
+        return await self._call(self._storage.dead_owners)
+
+    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+        """Give back what an owner holds, with what was kept for him."""
+        if force:
+            self._kept.drop(owner)
+        return await self._call(partial(self._storage.forget, owner, limit, force=force))
+
+    # ---------------------------------------------------------------------------------------------- time
+
+    async def sweep(self, limit: int = 1000) -> Swept:  # noqa: D102
+        return await self._call(partial(self._storage.sweep, limit))
+
+    async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
+        """Wait in a thread of its own, which ends soon after this is cancelled."""
+        threads = self._opened()
+        loop = asyncio.get_running_loop()
+        hop = Hop(partial(self._storage.wait, list(queues), seconds))
+        future = threads.submit(threads.waits, hop.run)
+        self._waits[future] = loop
+        future.add_done_callback(lambda ended: self._waits.pop(ended, None))
+        try:
+            return await hop.answered()
+        except asyncio.CancelledError:
+            self._nudge(future, loop)
+            raise
+
+    def wake(self) -> None:
+        """End all running waits, from any thread or signal handler."""
+        for future, loop in list(self._waits.items()):
+            try:
+                loop.call_soon_threadsafe(self._nudge, future, loop)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                self._storage.wake()
+
+    def _nudge(self, future: Future[object], loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the store's waits until this one has ended."""
+        if not future.done():
+            self._storage.wake()
+            loop.call_later(NUDGE, self._nudge, future, loop)
+
+    # ---------------------------------------------------------------------------------------- management
+
+    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]:  # noqa: D102
+        return await self._call(partial(self._storage.depth, list(queues)))
+
+    async def peek(self, queue: str, count: int) -> Sequence[Peeked]:  # noqa: D102
+        return await self._call(partial(self._storage.peek, queue, count))
+
+    async def purge(self, queue: str) -> int:  # noqa: D102
+        return await self._call(partial(self._storage.purge, queue))
+
+    # ----------------------------------------------------------------------------------------- catalogue
+
+    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]:  # noqa: D102
+        return await self._call(partial(self._storage.read, list(groups)))
+
+    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:  # noqa: D102
+        return await self._call(partial(self._storage.revisions, list(groups)))
+
+    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:  # noqa: D102
+        return await self._call(partial(self._storage.groups, prefix))
+
+    async def change(  # noqa: D102
+        self,
+        expect: Mapping[str, Revision],
+        writes: Mapping[tuple[str, str], str | None],
+        drop: Sequence[str] = (),
+        *,
+        only_empty: bool = False,
+    ) -> bool:
+        work = partial(self._storage.change, dict(expect), dict(writes), list(drop), only_empty=only_empty)
+        return await self._call(work)
+
+
+def _tokens(records: Sequence[Leased]) -> list[Token]:
+    return [record.token for record in records]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
-Notify = Callable[[Sequence[str] | None], object]
-"""Told what `wait` would answer: queues that changed, () when the time is over on the store's clock, None: anything."""
+from dulse.virtual.arming import Notify
 
 
 class Waiter:
@@ -53,13 +52,3 @@ class Waiters:
         """Tell everybody that anything may have changed; takes no lock, as the collector may call it anywhere."""
         for waiter in list(self._all):
             waiter.notify(None)
-
-
-def merged(answers: Iterable[Sequence[str] | None]) -> Sequence[str] | None:
-    """Make one answer of `wait` of all that was heard."""
-    names: dict[str, None] = {}
-    for answer in answers:
-        if answer is None:
-            return None
-        names.update(dict.fromkeys(answer))
-    return tuple(names)
