@@ -218,6 +218,7 @@ def test_a_queue_declared_anew_by_somebody_else_is_spared(catalogue: Catalogue) 
 
     assert bury(catalogue, "me") == ()
     assert "q/mine" in catalogue.groups
+    assert "o/me" not in catalogue.groups
 
 
 def test_a_burial_costs_what_the_owner_held(catalogue: Catalogue) -> None:

@@ -8,7 +8,15 @@ import pytest
 
 from dulse import errors
 from dulse.broker.queues import Expiry, decide_expiry, decide_touch
-from dulse.model.commands import BindQueue, DeclareExchange, DeclareQueue, DeleteQueue, PurgeQueue, QueueDeclared
+from dulse.model.commands import (
+    BindQueue,
+    DeclareExchange,
+    DeclareQueue,
+    DeleteQueue,
+    PurgeQueue,
+    QueueDeclared,
+    UnbindQueue,
+)
 from dulse.model.records import Depth
 from tests.broker.catalogue_rig import Catalogue
 
@@ -154,6 +162,7 @@ def test_an_exclusive_queue_is_its_owners_alone(catalogue: Catalogue) -> None:
         DeleteQueue("q"),
         PurgeQueue("q"),
         BindQueue("q", "amq.fanout"),
+        UnbindQueue("q", "amq.fanout"),
     ):
         with pytest.raises(errors.ResourceLocked, match="'q'") as caught:
             catalogue.run(command, "somebody else")
@@ -166,6 +175,14 @@ def test_a_queue_declared_again_with_another_exclusivity_is_locked(catalogue: Ca
 
     with pytest.raises(errors.ResourceLocked):
         declare(catalogue, exclusive=not exclusive)
+
+
+def test_a_deleted_exclusive_queue_is_not_held_any_more(catalogue: Catalogue) -> None:
+    declare(catalogue, exclusive=True)
+
+    catalogue.run(DeleteQueue("q"))
+
+    assert catalogue.groups == {}
 
 
 def test_durability_of_an_exclusive_queue_does_not_matter(catalogue: Catalogue) -> None:

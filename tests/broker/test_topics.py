@@ -56,6 +56,8 @@ def test_a_trie_finds_just_the_patterns_that_fit(patterns: list[str], key: str) 
         ("a.#.b", "a.x.y.b", True),
         ("a.#.b", "a.b.c", False),
         ("#.a.#", "x.a.y", True),
+        ("#.#.a", "a", True),
+        ("a.#.#.b", "a.b", True),
         ("*.#", "a", True),
         ("#.*", "", False),
         ("a.*.b", "a..b", True),

@@ -50,6 +50,7 @@ def decide_consume(
     is in use.
     """
     check_name("consumer tag", consumer_tag)
+    # The expiry group is read for whoever carries this out: an overdue queue is to be deleted before it is consumed.
     view.require((queue_group(queue), consumers_group(queue), owner_group(owner), expiry_group(queue)))
     rules = check_access(view, queue, owner, _METHOD)
     priority = check_consumer_arguments(queue, arguments, _METHOD)
@@ -65,7 +66,6 @@ def decide_consume(
     consumer = Consumer(owner, consumer_tag, exclusive, priority, order)
     draft.write(group, field, write_consumer(consumer))
     draft.write(owner_group(owner), held_consumer_field(queue, consumer_tag), PRESENT)
-    touch(draft, queue)
     return draft.decision(rules)
 
 
