@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from dulse.aio.bound import ChannelBound
 from dulse.aio.contracts import Anchor
 from dulse.model.entities import ExchangeDescription, QueueDescription
+
+
+def is_declared(entity: ExchangeDescription | QueueDescription, known: Container[str]) -> bool:
+    """Tell whether it has been declared, as it is now, and must be there still."""
+    return entity.can_cache_declaration and entity.declaration_key() in known
 
 
 async def declare_once(entity: ExchangeDescription | QueueDescription, channel: Anchor) -> bool:
@@ -17,7 +23,7 @@ async def declare_once(entity: ExchangeDescription | QueueDescription, channel: 
     """
     target = await channel.default_channel
     known = target.client.declared_entities
-    if entity.can_cache_declaration and entity.declaration_key() in known:
+    if is_declared(entity, known):
         return False
     twin: Any = entity if isinstance(entity, ChannelBound) else target.adopt(entity)
     await twin.declare(channel=target)

@@ -274,13 +274,10 @@ class Message(Generic[Payload]):
         return errors.make(errors.MessageStateError, text)
 
     def __repr__(self) -> str:
-        where = (
-            f"exchange {self.delivery_info.get('exchange')!r}, routing key {self.delivery_info.get('routing_key')!r}"
-        )
         size = len(self._delivery.body) if self._delivery.body is not None else 0
-        return (
-            f"<{type(self).__name__} {self.delivery_tag}: {self._state}, {size} bytes of {self.content_type}, {where}>"
-        )
+        what = f"{size} bytes of {self.content_type}"
+        exchange, key = (self.delivery_info.get(name) for name in ("exchange", "routing_key"))
+        return f"<Message {self.delivery_tag}: {self._state}, {what}, exchange {exchange!r}, routing key {key!r}>"
 
 
 class Received(Message[Payload]):

@@ -12,7 +12,7 @@ from dulse.aio.batching import DEFAULT_BATCH_SIZE, Batch, open_batch
 from dulse.aio.channel import Channel, total
 from dulse.aio.consuming import Consumer
 from dulse.aio.contracts import Client
-from dulse.aio.declaring import declare_once
+from dulse.aio.declaring import declare_once, is_declared
 from dulse.aio.entity import Exchange, Queue, adopt
 from dulse.codecs import compress, dumps, encode, text
 from dulse.model.delivery_modes import DeliveryMode, delivery_mode_number
@@ -177,8 +177,8 @@ class Producer(Attached, Generic[Payload]):
         link = self._link
         if link is None or not link.is_open:
             link = (await self._attach()).transport_channel
-        for entity in declare or ():
-            await self.maybe_declare(entity)
+        if declare:
+            await self._declare_all(declare)
         if headers or len(properties) > 1:
             composed = compose(properties, priority, content_type, content_encoding, headers)
         else:
@@ -273,6 +273,11 @@ class Producer(Attached, Generic[Payload]):
         if entity is None:
             return False
         return await self._retried(self._declare_once, retry, retry_policy)(entity)
+
+    async def _declare_all(self, entities: Entities) -> None:
+        for entity in entities:
+            if not is_declared(entity, self._declared):
+                await self._declare_once(entity)
 
     async def _declare_once(self, entity: ExchangeDescription | QueueDescription) -> bool:
         return await declare_once(entity, await self.channel)
