@@ -18,7 +18,7 @@ from dulse.broker.catalogue import (
 )
 from dulse.broker.definitions import (
     PRESENT,
-    Consumer,
+    ConsumerEntry,
     consumer_field,
     consumers,
     held_consumer_field,
@@ -63,7 +63,7 @@ def decide_consume(
         )
         raise refusals.not_allowed(text, _METHOD)
     draft = Draft(view)
-    consumer = Consumer(owner, consumer_tag, exclusive, priority, order)
+    consumer = ConsumerEntry(owner, consumer_tag, exclusive, priority, order)
     draft.write(group, field, write_consumer(consumer))
     draft.write(owner_group(owner), held_consumer_field(queue, consumer_tag), PRESENT)
     return draft.decision(rules)
@@ -91,13 +91,13 @@ def end_consumer(draft: Draft, queue: str, consumer_tag: str, owner: str) -> boo
     return False
 
 
-def active_consumer(view: View, queue: str) -> Consumer | None:
+def active_consumer(view: View, queue: str) -> ConsumerEntry | None:
     """Give the one that is served where a queue has a single active consumer: highest priority, then the first."""
     found = consumers(view.group(consumers_group(queue)).values)
     return min(found, key=lambda consumer: (-consumer.priority, consumer.order, consumer), default=None)
 
 
-def _check_admission(queue: str, present: list[Consumer], rules: QueueRules, *, exclusive: bool) -> None:
+def _check_admission(queue: str, present: list[ConsumerEntry], rules: QueueRules, *, exclusive: bool) -> None:
     if any(consumer.exclusive for consumer in present):
         raise refusals.access_refused(f"the queue {queue!r} has an exclusive consumer", _METHOD)
     if exclusive and present:

@@ -42,7 +42,7 @@ class QueueDefinition:
     rules: QueueRules = field(default_factory=QueueRules, compare=False)
 
 
-class Consumer(NamedTuple):
+class ConsumerEntry(NamedTuple):
     """A consumer of a queue; `order` tells who came first."""
 
     owner: str
@@ -172,22 +172,22 @@ def consumer_field(owner: str, tag: str) -> str:
     return _field(owner, tag)
 
 
-def write_consumer(consumer: Consumer) -> str:
+def write_consumer(consumer: ConsumerEntry) -> str:
     """Write what is stored of a consumer."""
     return tables.encode_canonical(
         {"exclusive": consumer.exclusive, "priority": consumer.priority, "order": consumer.order}
     )
 
 
-def consumers(values: Mapping[str, str]) -> list[Consumer]:
+def consumers(values: Mapping[str, str]) -> list[ConsumerEntry]:
     """Give the consumers in this group."""
     return [_parse_consumer(name, text) for name, text in values.items()]
 
 
 @lru_cache(maxsize=1024)
-def _parse_consumer(name: str, text: str) -> Consumer:
+def _parse_consumer(name: str, text: str) -> ConsumerEntry:
     try:
-        return Consumer(*json.loads(name), **json.loads(text))
+        return ConsumerEntry(*json.loads(name), **json.loads(text))
     except (ValueError, TypeError) as error:
         raise _corrupt("consumer", f"{name}: {text}") from error
 
