@@ -123,7 +123,7 @@ class OperationalError(DulseError):
     retryable = True
 
 
-class ConnectionError(OperationalError, builtins.ConnectionError):  # noqa: A001 - the name Kombu's users catch
+class ConnectionError(OperationalError, builtins.ConnectionError):
     """The connection to the broker could not be opened or kept."""
 
 

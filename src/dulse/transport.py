@@ -76,7 +76,7 @@ class TransportChannel(Protocol):
         properties: Properties,
         exchange: str,
         routing_key: str,
-        mandatory: bool = False,  # noqa: FBT001, FBT002 - the hot path is called by position
+        mandatory: bool = False,
         timeout: float | None = None,
     ) -> None:
         """Give one message to the broker; it is stored, or on its way and watched, when this returns.
@@ -85,9 +85,7 @@ class TransportChannel(Protocol):
         """
         ...
 
-    def publish_many(
-        self, messages: Sequence[Outgoing], timeout: float | None = None
-    ) -> None:
+    def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Publish in the given order, as quickly as the transport can, in one step where it has such."""
         ...
 
@@ -99,7 +97,7 @@ class TransportChannel(Protocol):
         """Change the topology; gives the reply that the command names."""
         ...
 
-    def consume(  # noqa: PLR0913 - as AMQP's basic.consume
+    def consume(
         self,
         queue: str,
         on_delivery: OnDelivery,
@@ -115,26 +113,22 @@ class TransportChannel(Protocol):
         ...
 
     def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
-        """End a consumer; what it was handed stays to be settled, what it was not goes back. Unknown tags are no error."""
+        """End a consumer; what it was handed stays to be settled, the rest goes back. Unknown tags are no error."""
         ...
 
-    def get(
-        self, queue: str, *, no_ack: bool = False, timeout: float | None = None
-    ) -> Delivery | None:
+    def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:
         """Take one message, or None at once if there is none."""
         ...
 
-    def ack(self, delivery_tag: int, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - as AMQP has it
+    def ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Settle a delivery, or all up to it. A tag that is unknown or settled raises PreconditionFailed."""
         ...
 
-    def reject(
-        self, delivery_tag: int, requeue: bool = False, multiple: bool = False
-    ) -> None:  # noqa: FBT001, FBT002
+    def reject(self, delivery_tag: int, requeue: bool = False, multiple: bool = False) -> None:
         """Put a delivery back to its place (`requeue`), or let it be dead-lettered or dropped."""
         ...
 
-    def recover(self, requeue: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
+    def recover(self, requeue: bool = True, timeout: float | None = None) -> None:
         """Give back all that this channel has not settled, to be delivered again."""
         ...
 
@@ -145,7 +139,7 @@ class TransportChannel(Protocol):
         """
         ...
 
-    def flow(self, active: bool) -> None:  # noqa: FBT001 - as AMQP's channel.flow
+    def flow(self, active: bool) -> None:
         """Pause (False) and resume (True) deliveries on this channel."""
         ...
 
@@ -173,7 +167,8 @@ class Transport(Protocol):
     def drain(self, timeout: float | None = None) -> None:
         """Wait for one event and hand it over (at most one message); DeadlineExceeded when there was none.
 
-        `timeout` None waits for ever; the total is kept whatever the broker sends. Several threads may drain: each event goes to one.
+        `timeout` None waits for ever; the total is kept whatever the broker sends. Several threads
+        may drain: each event goes to one.
         """
         ...
 
@@ -201,25 +196,23 @@ class AsyncTransportChannel(Protocol):
     is_open: bool
     on_returned: OnReturned | None
 
-    async def publish(  # noqa: D102 - as in TransportChannel, and so below
+    async def publish(
         self,
         body: bytes,
         properties: Properties,
         exchange: str,
         routing_key: str,
-        mandatory: bool = False,  # noqa: FBT001, FBT002
+        mandatory: bool = False,
         timeout: float | None = None,
     ) -> None: ...
 
-    async def publish_many(
-        self, messages: Sequence[Outgoing], timeout: float | None = None
-    ) -> None: ...  # noqa: D102
+    async def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None: ...
 
-    async def flush(self, timeout: float | None = None) -> None: ...  # noqa: D102
+    async def flush(self, timeout: float | None = None) -> None: ...
 
-    async def execute(self, command: Command, timeout: float | None = None) -> Any: ...  # noqa: D102
+    async def execute(self, command: Command, timeout: float | None = None) -> Any: ...
 
-    async def consume(  # noqa: D102, PLR0913
+    async def consume(
         self,
         queue: str,
         on_delivery: OnDelivery,
@@ -232,51 +225,47 @@ class AsyncTransportChannel(Protocol):
         timeout: float | None = None,
     ) -> str: ...
 
-    async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None: ...  # noqa: D102
+    async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None: ...
 
-    async def get(  # noqa: D102
-        self, queue: str, *, no_ack: bool = False, timeout: float | None = None
-    ) -> Delivery | None: ...
+    async def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None: ...
 
-    async def ack(self, delivery_tag: int, multiple: bool = False) -> None: ...  # noqa: D102, FBT001, FBT002
+    async def ack(self, delivery_tag: int, multiple: bool = False) -> None: ...
 
-    async def reject(  # noqa: D102
+    async def reject(
         self,
         delivery_tag: int,
-        requeue: bool = False,  # noqa: FBT001, FBT002
-        multiple: bool = False,  # noqa: FBT001, FBT002
+        requeue: bool = False,
+        multiple: bool = False,
     ) -> None: ...
 
-    async def recover(
-        self, requeue: bool = True, timeout: float | None = None
-    ) -> None: ...  # noqa: D102, FBT001, FBT002
+    async def recover(self, requeue: bool = True, timeout: float | None = None) -> None: ...
 
-    async def prefetch(self, count: int, *, shared: bool = False) -> None: ...  # noqa: D102
+    async def prefetch(self, count: int, *, shared: bool = False) -> None: ...
 
-    async def flow(self, active: bool) -> None: ...  # noqa: D102, FBT001
+    async def flow(self, active: bool) -> None: ...
 
-    async def close(self, timeout: float | None = None) -> None: ...  # noqa: D102
+    async def close(self, timeout: float | None = None) -> None: ...
 
 
 class AsyncTransport(Protocol):
     """One open link to one broker, in its asyncio form; each method promises what its namesake does."""
 
     @property
-    def capabilities(self) -> Capabilities: ...  # noqa: D102 - as in Transport, and so below
+    def capabilities(self) -> Capabilities: ...
 
-    async def open(self, timeout: float) -> None: ...  # noqa: D102
+    async def open(self, timeout: float) -> None: ...
 
-    async def channel(self) -> AsyncTransportChannel: ...  # noqa: D102
+    async def channel(self) -> AsyncTransportChannel: ...
 
-    async def drain(self, timeout: float | None = None) -> None: ...  # noqa: D102
+    async def drain(self, timeout: float | None = None) -> None: ...
 
-    async def flush(self, timeout: float | None = None) -> None: ...  # noqa: D102
+    async def flush(self, timeout: float | None = None) -> None: ...
 
-    async def check(self, timeout: float | None = None) -> None: ...  # noqa: D102
+    async def check(self, timeout: float | None = None) -> None: ...
 
-    async def close(self, timeout: float | None = None) -> None: ...  # noqa: D102
+    async def close(self, timeout: float | None = None) -> None: ...
 
-    def discard(self) -> None: ...  # noqa: D102
+    def discard(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,15 +321,13 @@ def find_driver(scheme: str) -> Driver:
             f"transport {scheme!r} needs the package {missing.name!r}: pip install 'dulse[{scheme}]'",
         ) from missing
     if not isinstance(driver, Driver):
-        raise errors.make(
-            errors.UnknownTransport, f"{found!r} is not a dulse transport driver"
-        )
+        raise errors.make(errors.UnknownTransport, f"{found!r} is not a dulse transport driver")
     return driver
 
 
 def _installed(scheme: str) -> str:
-    import difflib  # noqa: PLC0415 - this and the next cost 20 ms and are needed for foreign transports only
-    from importlib.metadata import entry_points  # noqa: PLC0415
+    import difflib
+    from importlib.metadata import entry_points
 
     for point in entry_points(group="dulse.transports", name=scheme):
         return point.value

@@ -14,7 +14,9 @@ from dulse.model.records import Leased
 RULES = QueueRules()
 
 
-def consumer(tag: str, queue: str = "q", *, limit: int = 0, shared: Window | None = None, no_ack: bool = False) -> Consumer:
+def consumer(
+    tag: str, queue: str = "q", *, limit: int = 0, shared: Window | None = None, no_ack: bool = False
+) -> Consumer:
     return Consumer(
         tag,
         queue,

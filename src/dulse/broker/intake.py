@@ -40,7 +40,7 @@ class Consumer:
 
     __slots__ = ("active", "channel", "no_ack", "on_cancel", "on_delivery", "queue", "shared", "tag", "window")
 
-    def __init__(  # noqa: PLR0913 - a record of what basic.consume said
+    def __init__(
         self,
         tag: str,
         queue: str,

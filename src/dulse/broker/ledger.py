@@ -40,7 +40,7 @@ class Ledger(Generic[T]):
         return self._last
 
     def take(self, tag: int, *, multiple: bool = False, method: str = "basic_ack") -> list[T]:
-        """Remove a delivery, or with `multiple` all up to it (0: all there are); PreconditionFailed if it is unknown."""
+        """Remove a delivery, or with `multiple` all up to it (0: all there are); PreconditionFailed: unknown."""
         if not multiple:
             entry = self._entries.pop(tag, None)
             if entry is not None:

@@ -1,0 +1,1 @@
+"""Values: no waiting, no I/O."""

@@ -26,7 +26,7 @@ from dulse.model.delivery_modes import (
 from dulse.model.descriptions import Attributes, Description
 from dulse.model.entity_options import Arguments, ExchangeOptions, QueueOptions, split_options
 from dulse.model.names import check_name
-from dulse.model.queue_limits import LIMITS, queue_arguments
+from dulse.model.queue_limits import LIMITS, number, queue_arguments
 
 INTERNAL_EXCHANGE_PREFIX = ("amq.",)
 """Exchanges that every broker has from the start; nobody may declare them."""
@@ -193,11 +193,11 @@ class QueueDescription(Description):
         ("alias", None),
         ("bindings", list),
         ("no_declare", bool),
-        ("expires", float),
-        ("message_ttl", float),
-        ("max_length", int),
-        ("max_length_bytes", int),
-        ("max_priority", int),
+        ("expires", number),
+        ("message_ttl", number),
+        ("max_length", number),
+        ("max_length_bytes", number),
+        ("max_priority", number),
     )
     name: str = ""
     exchange: ExchangeDescription | None = None

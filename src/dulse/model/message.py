@@ -8,7 +8,8 @@ Properties = dict[str, Any]
 """AMQP's basic properties by name (AMQP 0-9-1 §4.2.6.1), `headers` among them; absent ones are left out.
 
 `content_type`, `content_encoding`, `headers`, `delivery_mode`, `priority`, `correlation_id`, `reply_to`, `expiration`
-(str of milliseconds), `message_id`, `timestamp`, `type`, `user_id`, `app_id`, `cluster_id`. Once handed to a transport, nobody changes it.
+(str of milliseconds), `message_id`, `timestamp`, `type`, `user_id`, `app_id`, `cluster_id`.
+Once handed to a transport, nobody changes it.
 """
 
 
@@ -56,10 +57,10 @@ class Delivery:
         "routing_key",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - AMQP's basic.deliver has as many fields, and this is the hot path
+    def __init__(
         self,
         delivery_tag: int,
-        redelivered: bool,  # noqa: FBT001 - likewise
+        redelivered: bool,
         exchange: str,
         routing_key: str,
         properties: Properties,

@@ -39,6 +39,17 @@ LIMITS: Mapping[str, Limit] = {
 """Attribute of a queue to the argument it becomes, and what checks and converts the value (seconds to milliseconds)."""
 
 
+def number(value: Any) -> Any:
+    """Read a number from text, as it may stand in a configuration; what is none is left to `queue_arguments` to refuse."""
+    if isinstance(value, str):
+        for kind in (int, float):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+    return value
+
+
 def queue_arguments(
     arguments: Mapping[str, Any] | None, limits: Mapping[str, Any], subject: str = "a queue's"
 ) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""One broker each; a module is imported when a URL names it."""

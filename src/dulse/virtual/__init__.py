@@ -1,0 +1,1 @@
+"""A broker made of any store of records."""

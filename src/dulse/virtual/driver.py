@@ -43,13 +43,13 @@ def virtual_driver(
         return make_storage(settings, chosen), about
 
     def open_blocking(settings: Settings) -> Transport:
-        from dulse.virtual.sync.transport import VirtualTransport  # noqa: PLC0415
+        from dulse.virtual.sync.transport import VirtualTransport
 
         storage, about = prepare(settings)
         return VirtualTransport(storage, **about)
 
     def open_asyncio(settings: Settings) -> AsyncTransport:
-        from dulse.virtual.aio.transport import VirtualTransport  # noqa: PLC0415
+        from dulse.virtual.aio.transport import VirtualTransport
 
         storage, about = prepare(settings)
         return VirtualTransport(bridge(storage), **about)
@@ -65,13 +65,13 @@ def virtual_driver(
 
 def immediately(storage: ArmedStorage) -> AsyncStorage:
     """Call a store that never waits straight from the event loop."""
-    from dulse.virtual.immediate import ImmediateStorage  # noqa: PLC0415
+    from dulse.virtual.immediate import ImmediateStorage
 
     return ImmediateStorage(storage)
 
 
 def in_threads(storage: Storage) -> AsyncStorage:
     """Call a store that may wait from threads."""
-    from dulse.virtual.threaded import ThreadedStorage  # noqa: PLC0415
+    from dulse.virtual.threaded import ThreadedStorage
 
     return ThreadedStorage(storage)

@@ -89,8 +89,8 @@ class Storage(Protocol):
         """Settle, then take and lease up to so many records of each queue, all in one step.
 
         Highest priority first, the oldest first within one. Records whose ttl is over come too: the caller sends
-        them on. `owner` is registered (and kept for `lease_ms` from now) by the same step whenever something is taken. The second
-        part of the answer: tokens to settle that were no longer the owner's.
+        them on. `owner` is registered (and kept for `lease_ms` from now) by the same step whenever something
+        is taken. The second part of the answer: tokens to settle that were no longer the owner's.
         """
         ...
 
@@ -141,7 +141,7 @@ class Storage(Protocol):
         ...
 
     def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
-        """Give back up to `limit` records an owner holds if it is (still) past its time, or `force`; True: call again."""
+        """Give back up to `limit` records of an owner that is (still) past its time, or `force`; True: call again."""
         ...
 
     # ----------------------------------------------------------------------------------------------- time
@@ -153,7 +153,8 @@ class Storage(Protocol):
     def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
         """Wait until one of the queues may have got a ready record since this caller's last `reserve` of it.
 
-        Takes nothing. Gives the queues that may have changed, () when the time is over, None when anything may have changed.
+        Takes nothing. Gives the queues that may have changed, () when the time is over, None when anything may
+        have changed.
         """
         ...
 
@@ -200,7 +201,8 @@ class Storage(Protocol):
         """Write values (None deletes one) if every group still has the expected revision; False: it has not.
 
         Each group written gets a new revision and age 0; one without values ceases to exist. The records of dropped
-        queues (ready, delayed, leased) go in the same step; with `only_empty`, a ready record in one of them makes it False.
+        queues (ready, delayed, leased) go in the same step; with `only_empty`, a ready record in one of them
+        makes it False.
         """
         ...
 
@@ -209,15 +211,15 @@ class AsyncStorage(Protocol):
     """The contract in its asyncio form; each method promises what its namesake in `Storage` does."""
 
     @property
-    def capabilities(self) -> Capabilities: ...  # noqa: D102 - as in Storage, and so below
+    def capabilities(self) -> Capabilities: ...
 
-    async def open(self, seconds: float) -> None: ...  # noqa: D102
+    async def open(self, seconds: float) -> None: ...
 
-    async def close(self, seconds: float) -> None: ...  # noqa: D102
+    async def close(self, seconds: float) -> None: ...
 
-    def discard(self) -> None: ...  # noqa: D102
+    def discard(self) -> None: ...
 
-    async def put(  # noqa: D102
+    async def put(
         self,
         puts: Sequence[Put],
         guards: Sequence[Guard] = (),
@@ -225,9 +227,9 @@ class AsyncStorage(Protocol):
         park: str | None = None,
     ) -> Sequence[Problem] | None: ...
 
-    async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]: ...  # noqa: D102
+    async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]: ...
 
-    async def reserve(  # noqa: D102
+    async def reserve(
         self,
         wants: Sequence[tuple[str, int]],
         owner: str,
@@ -235,13 +237,11 @@ class AsyncStorage(Protocol):
         settle: Sequence[Token] = (),
     ) -> tuple[Sequence[Leased], Sequence[Token]]: ...
 
-    async def reserve_expired(  # noqa: D102
-        self, queue: str, count: int, owner: str, lease_ms: int
-    ) -> Sequence[Leased]: ...
+    async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]: ...
 
-    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]: ...  # noqa: D102
+    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]: ...
 
-    async def release(  # noqa: D102
+    async def release(
         self,
         tokens: Sequence[Token],
         owner: str,
@@ -250,7 +250,7 @@ class AsyncStorage(Protocol):
         counted: bool = True,
     ) -> Sequence[Token]: ...
 
-    async def forward(  # noqa: D102
+    async def forward(
         self,
         token: Token,
         owner: str,
@@ -258,31 +258,31 @@ class AsyncStorage(Protocol):
         guards: Sequence[Guard] = (),
     ) -> bool: ...
 
-    async def renew(self, owner: str, lease_ms: int) -> bool: ...  # noqa: D102
+    async def renew(self, owner: str, lease_ms: int) -> bool: ...
 
-    async def dead_owners(self) -> tuple[Sequence[str], float | None]: ...  # noqa: D102
+    async def dead_owners(self) -> tuple[Sequence[str], float | None]: ...
 
-    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool: ...  # noqa: D102
+    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool: ...
 
-    async def sweep(self, limit: int = 1000) -> Swept: ...  # noqa: D102
+    async def sweep(self, limit: int = 1000) -> Swept: ...
 
-    async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None: ...  # noqa: D102
+    async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None: ...
 
-    def wake(self) -> None: ...  # noqa: D102
+    def wake(self) -> None: ...
 
-    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]: ...  # noqa: D102
+    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]: ...
 
-    async def peek(self, queue: str, count: int) -> Sequence[Peeked]: ...  # noqa: D102
+    async def peek(self, queue: str, count: int) -> Sequence[Peeked]: ...
 
-    async def purge(self, queue: str) -> int: ...  # noqa: D102
+    async def purge(self, queue: str) -> int: ...
 
-    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]: ...  # noqa: D102
+    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]: ...
 
-    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]: ...  # noqa: D102
+    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]: ...
 
-    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]: ...  # noqa: D102
+    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]: ...
 
-    async def change(  # noqa: D102
+    async def change(
         self,
         expect: Mapping[str, Revision],
         writes: Mapping[tuple[str, str], str | None],

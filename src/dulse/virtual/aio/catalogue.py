@@ -31,7 +31,7 @@ class Catalogue:
     async def carry_out(self, decide: Callable[[View], Decision]) -> Any:
         """Decide on what the store holds, write the decision, begin anew if it changed meanwhile; gives the reply.
 
-        Queues that are looked at and overdue (x-expires) are deleted first, so nobody can tell when the keeper last ran.
+        Queues that are looked at and overdue (x-expires) are deleted first: nobody can tell when the keeper last ran.
         """
         return await self._carry_out(decide, self._expire_overdue)
 

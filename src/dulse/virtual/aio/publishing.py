@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+
 from dulse import errors
 from dulse.broker.carbon_copies import has_further_keys, without_blind_copies
 from dulse.broker.dead_letters import Reason, dead_letter, without_cycles

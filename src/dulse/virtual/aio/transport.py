@@ -82,7 +82,7 @@ class VirtualTransport:
         """What the store can do."""
         return self.storage.capabilities
 
-    async def open(self, timeout: float) -> None:  # noqa: ASYNC109 - the contract's
+    async def open(self, timeout: float) -> None:
         """Open the store."""
         await self.storage.open(timeout)
         self._is_open = True
@@ -96,7 +96,7 @@ class VirtualTransport:
             channel = self.channels[self._last_channel] = VirtualChannel(self, self._last_channel)
         return channel
 
-    async def check(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    async def check(self, timeout: float | None = None) -> None:
         """Do one cheap round trip to the store."""
         self._check_open()
         await self.storage.revisions(["x/"])
@@ -107,7 +107,7 @@ class VirtualTransport:
 
     # ------------------------------------------------------------------------------------------- deliver
 
-    async def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+    async def drain(self, timeout: float | None = None) -> None:
         """Hand over one message; see Transport."""
         if self.settlements and self.settlements.are_overdue():
             await self.settlements.write()
@@ -136,7 +136,7 @@ class VirtualTransport:
         logger.error("a damaged record in queue %r was moved to queue %r: %s", leased.queue, DAMAGED, damage)
         await self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
 
-    async def _await_message(self, timeout: float | None) -> tuple[Consumer, Delivery]:  # noqa: ASYNC109
+    async def _await_message(self, timeout: float | None) -> tuple[Consumer, Delivery]:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -317,11 +317,11 @@ class VirtualTransport:
 
     # ---------------------------------------------------------------------------------------------- close
 
-    async def flush(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    async def flush(self, timeout: float | None = None) -> None:
         """Write out what was settled."""
         await self.settlements.write()
 
-    async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+    async def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good."""
         if not self._is_open:
             return
