@@ -40,7 +40,7 @@ LIMITS: Mapping[str, Limit] = {
 
 
 def number(value: Any) -> Any:
-    """Read a number from text, as it may stand in a configuration; what is none is left to `queue_arguments` to refuse."""
+    """Read a number from the text of a configuration; what is none is left for `queue_arguments` to refuse."""
     if isinstance(value, str):
         for kind in (int, float):
             try:

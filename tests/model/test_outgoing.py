@@ -1,0 +1,53 @@
+"""Properties of messages to publish."""
+
+from __future__ import annotations
+
+import pytest
+
+from dulse import errors
+from dulse.model.entities import QueueDescription
+from dulse.model.outgoing import compose, snapshot
+
+
+def test_absent_properties_are_left_out() -> None:
+    assert compose({"delivery_mode": 2, "reply_to": None}, None, None, None, {}) == {"delivery_mode": 2}
+
+
+def test_what_is_given_is_put_together() -> None:
+    assert compose({"message_id": "m"}, 3, "text/plain", "utf-8", {"a": 1}) == {
+        "message_id": "m",
+        "priority": 3,
+        "content_type": "text/plain",
+        "content_encoding": "utf-8",
+        "headers": {"a": 1},
+    }
+
+
+def test_the_caller_can_change_nothing_afterwards() -> None:
+    headers = {"list": [1, {"deep": [2]}], "tuple": ([3],), "table": {"a": 1}}
+    composed = compose({}, headers=headers)
+    headers["list"][1]["deep"].append(9)  # type: ignore[index, union-attr]
+    headers["tuple"][0].append(9)  # type: ignore[index, union-attr]
+    headers["table"]["a"] = 9  # type: ignore[index, call-overload]
+    assert composed["headers"] == {"list": [1, {"deep": [2]}], "tuple": [[3]], "table": {"a": 1}}
+
+
+def test_a_queue_to_reply_to_becomes_its_name() -> None:
+    assert compose({"reply_to": QueueDescription("answers")}) == {"reply_to": "answers"}
+
+
+@pytest.mark.parametrize("priority", [-1, 256, "high", 1.0, True])
+def test_a_priority_out_of_range_is_refused(priority: object) -> None:
+    with pytest.raises(errors.InvalidArgument, match="from 0 to 255"):
+        compose({}, priority)  # type: ignore[arg-type]
+
+
+def test_a_header_that_no_broker_carries_is_refused_with_its_path() -> None:
+    with pytest.raises(errors.EncodeError, match=r"headers\.a\.b"):
+        compose({}, headers={"a": {"b": object()}})
+
+
+def test_a_snapshot_is_another_table() -> None:
+    table = {"a": 1}
+    assert snapshot(table) == table
+    assert snapshot(table) is not table
