@@ -1,0 +1,86 @@
+"""The catalogue: groups of named values, each with a revision, changed by compare-and-set."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from dulse.model.records import Group
+from dulse.transports.sqlite.clocks import wall_ms
+from dulse.transports.sqlite.looking import drop, has_ready
+
+__all__ = ["change", "list_groups", "read_groups", "revisions"]
+
+REVISION: Final = "SELECT revision, since FROM revision WHERE grp = ?"
+ENTRIES: Final = "SELECT name, value FROM entry WHERE grp = ?"
+LIST: Final = "SELECT grp, revision, since FROM revision WHERE grp >= ? ORDER BY grp"
+COUNT_UP: Final = "UPDATE meta SET value = value + 1 WHERE name = 'revision'"
+COUNTED: Final = "SELECT value FROM meta WHERE name = 'revision'"
+DELETE: Final = "DELETE FROM entry WHERE grp = ? AND name = ?"
+WRITE: Final = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?)"
+HAS_ENTRIES: Final = "SELECT 1 FROM entry WHERE grp = ? LIMIT 1"
+REVISE: Final = "INSERT OR REPLACE INTO revision VALUES (?, ?, ?)"
+END_GROUP: Final = "DELETE FROM revision WHERE grp = ?"
+
+
+def read_groups(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, Group]:
+    """Read groups; those that do not exist have revision 0."""
+    now = wall_ms()
+    found = {}
+    for name in names:
+        revision, since = connection.execute(REVISION, (name,)).fetchone() or (0, now)
+        values = dict(connection.execute(ENTRIES, (name,)).fetchall()) if revision else {}
+        found[name] = Group(revision, max(0, now - since), values)
+    return found
+
+
+def revisions(connection: sqlite3.Connection, names: Sequence[str]) -> list[int]:
+    """Give the revisions of groups in the order asked for."""
+    return [(connection.execute(REVISION, (name,)).fetchone() or (0,))[0] for name in names]
+
+
+def list_groups(connection: sqlite3.Connection, prefix: str) -> dict[str, tuple[int, int]]:
+    """Give revision and age of all groups whose name begins so."""
+    now = wall_ms()
+    found: dict[str, tuple[int, int]] = {}
+    rows = connection.execute(LIST, (prefix,))
+    for name, revision, since in rows:
+        if not name.startswith(prefix):
+            break
+        found[name] = revision, max(0, now - since)
+    rows.close()  # or the connection would go on reading at this moment of the store
+    return found
+
+
+def change(
+    connection: sqlite3.Connection,
+    expect: Mapping[str, int],
+    writes: Mapping[tuple[str, str], str | None],
+    dropped: Sequence[str],
+    *,
+    only_empty: bool,
+) -> bool:
+    """Write values and drop queues if the groups are as expected; False: they are not, or a queue is not empty."""
+    if revisions(connection, list(expect)) != list(expect.values()):
+        return False
+    if only_empty and any(has_ready(connection, queue) for queue in dropped):
+        return False
+    if writes:
+        _write(connection, writes)
+    for queue in dropped:
+        drop(connection, queue)
+    return True
+
+
+def _write(connection: sqlite3.Connection, writes: Mapping[tuple[str, str], str | None]) -> None:
+    connection.executemany(DELETE, [key for key, value in writes.items() if value is None])
+    connection.executemany(WRITE, [(*key, value) for key, value in writes.items() if value is not None])
+    connection.execute(COUNT_UP)
+    (revision,) = connection.execute(COUNTED).fetchone()
+    now = wall_ms()
+    for group in dict.fromkeys(group for group, _ in writes):
+        if connection.execute(HAS_ENTRIES, (group,)).fetchone() is None:
+            connection.execute(END_GROUP, (group,))
+        else:
+            connection.execute(REVISE, (group, revision, now))

@@ -1,0 +1,243 @@
+"""One SQLite connection a thread, and the door through which every statement goes.
+
+Work is a function of a connection that can be done again from its start: it is, when others held the lock, and when
+a signal handler or a finalizer of the same thread used the storage while it was under way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from dulse import errors
+from dulse.transports.sqlite import forks
+from dulse.transports.sqlite.failures import is_busy, translate
+from dulse.transports.sqlite.place import Place
+from dulse.transports.sqlite.seat import Seat
+
+__all__ = ["Connections"]
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Work = Callable[Concatenate[sqlite3.Connection, Arguments], Result]
+
+BUSY_MS: Final = 200
+"""SQLite itself waits so long for a lock; then we look whether there is time left, and signal handlers run."""
+
+NOT_OPEN: Final = (errors.ConnectionClosed, "is not open: call open()")
+NOT_OPEN_HERE: Final = (errors.ConnectionClosed, "was opened by the parent process: call open()")
+CLOSED: Final = (errors.ConnectionClosed, "is closed: call open()")
+
+
+class Connections:
+    """The connections of one Storage object to one file."""
+
+    def __init__(self, place: Place, pragmas: str) -> None:
+        self._place = place
+        self._pragmas = pragmas
+        self._seconds = 30.0
+        self._shut: tuple[type[errors.OperationalError], str] | None = NOT_OPEN
+        self._lock = threading.RLock()
+        self._held: list[Seat] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let every thread take a new seat; the old ones end when nobody works there any more."""
+        self._here = threading.local()
+        self._seats: weakref.WeakSet[Seat] = weakref.WeakSet()
+
+    # --------------------------------------------------------------------------------------------- state
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are taken."""
+        return self._shut is None
+
+    def open(self, seconds: float) -> None:
+        """Let connections be made; each call may take so many seconds from now on."""
+        if forks.is_inherited(self._place.identity):
+            text = (
+                f"this process was forked while a thread of its parent was writing to {self._place.path}, so it cannot use "
+                "that file: fork before the broker is used, or start processes with 'spawn'"
+            )
+            raise errors.make(errors.StorageError, text)
+        self._seconds = seconds
+        self._shut = None
+        forks.watch(self)
+
+    def close(self, seconds: float, why: tuple[type[errors.OperationalError], str] = CLOSED) -> None:
+        """Close all connections, one that is in use when its call ends; refuse further calls with `why`, until `open`."""
+        self._shut = why
+        end = time.monotonic() + seconds
+        with self._lock:
+            seats = list(self._seats)
+            self._begin()
+        for seat in seats:
+            if seat.gate.acquire(timeout=max(0.0, end - time.monotonic())):
+                try:
+                    if not seat.inside:
+                        seat.vacate()
+                finally:
+                    seat.gate.release()
+
+    def discard(self) -> None:
+        """Be closed, without touching the connections of the parent process."""
+        self._shut = NOT_OPEN_HERE
+        self.begin_child()
+
+    # ---------------------------------------------------------------------------------------------- work
+
+    def once(self, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """Do work that is a single statement, which SQLite makes atomic by itself."""
+        return self._work(None, work, *arguments, **named)
+
+    def read(self, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """Do work of several statements that see the store at one moment."""
+        return self._work("BEGIN", work, *arguments, **named)
+
+    def write(self, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """Do work of several statements as one step: all of it, or none if it raises."""
+        return self._work("BEGIN IMMEDIATE", work, *arguments, **named)
+
+    def _work(
+        self, begin: str | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
+        if self._shut is not None:
+            kind, why = self._shut
+            raise errors.make(kind, f"{self._place.path} {why}")
+        try:
+            seat: Seat = self._here.seat
+        except AttributeError:
+            seat = self._take_seat()
+        deadline = None
+        while True:
+            try:
+                with seat.gate:
+                    if seat.inside:
+                        return self._in_between(seat, begin, work, *arguments, **named)
+                    connection = seat.connection or self._connect(seat)
+                    if begin is None:
+                        return work(connection, *arguments, **named)
+                    disturbances = seat.disturbances
+                    try:
+                        return _transact(seat, connection, begin, work, *arguments, **named)
+                    except sqlite3.Error:
+                        if seat.disturbances == disturbances:
+                            raise
+            except sqlite3.Error as error:
+                deadline = self._until(error, deadline)
+            except (OverflowError, UnicodeEncodeError) as error:
+                text = f"SQLite cannot hold that name or number: {error}"
+                raise errors.make(errors.InvalidArgument, text) from error
+
+    def _in_between(
+        self,
+        seat: Seat,
+        begin: str | None,
+        work: Work[Arguments, Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        """Work while a transaction of this very thread is under way below us: undo that one, it will be done again."""
+        connection = seat.connection or self._connect(seat)
+        undone = connection.in_transaction
+        if undone:
+            connection.execute("ROLLBACK")
+            seat.disturbances += 1
+        seat.inside = False
+        try:
+            return self._work(begin, work, *arguments, **named)
+        finally:
+            seat.inside = True
+            if undone and not connection.in_transaction:
+                # What is left of the work below us must not be committed statement by statement.
+                connection.execute("BEGIN")
+
+    def _until(self, error: sqlite3.Error, deadline: float | None) -> float:
+        """Give the time until which to try again, or raise."""
+        now = time.monotonic()
+        if not is_busy(error) or (deadline is not None and now >= deadline):
+            raise translate(error, self._place.path, self._seconds) from error
+        time.sleep(0.001)  # outside the gate, for a fork or a close
+        return now + self._seconds - BUSY_MS / 1000 if deadline is None else deadline
+
+    # -------------------------------------------------------------------------------------------- seats
+
+    def _take_seat(self) -> Seat:
+        with self._lock:
+            seat = self._here.seat = Seat(self._place.identity)
+            self._seats.add(seat)
+        return seat
+
+    def _connect(self, seat: Seat) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._place.uri,
+            uri=True,
+            timeout=BUSY_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,  # closed by others; the gate keeps two from using it at once
+            cached_statements=256,
+        )
+        try:
+            connection.executescript(self._pragmas)
+        except BaseException:
+            connection.close()
+            raise
+        seat.connection = connection
+        return connection
+
+    # --------------------------------------------------------------------------------------------- forks
+
+    def pause(self, seconds: float) -> None:
+        """Close what is open, and let nobody open before `resume`."""
+        self._lock.acquire()
+        end = time.monotonic() + seconds
+        for seat in list(self._seats):
+            if seat.gate.acquire(timeout=max(0.0, end - time.monotonic())):
+                self._held.append(seat)
+                if not seat.inside:
+                    seat.vacate()
+
+    def resume(self) -> None:
+        """Let everybody go on."""
+        while self._held:
+            self._held.pop().gate.release()
+        self._lock.release()
+
+    def begin_child(self) -> None:
+        """Begin with no connection; one of the parent that is still open stays so, and its file is refused."""
+        seats = list(self._seats)
+        self._lock = threading.RLock()
+        self._held = []
+        self._begin()
+        for seat in seats:
+            seat.vacate()
+
+
+def _transact(
+    seat: Seat,
+    connection: sqlite3.Connection,
+    begin: str,
+    work: Work[Arguments, Result],
+    *arguments: Arguments.args,
+    **named: Arguments.kwargs,
+) -> Result:
+    disturbances = seat.disturbances
+    seat.inside = True
+    try:
+        connection.execute(begin)
+        result = work(connection, *arguments, **named)
+        connection.execute("COMMIT")
+        if seat.disturbances != disturbances:
+            raise sqlite3.OperationalError("undone by a call that came in between")
+        return result
+    finally:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        finally:
+            seat.inside = False

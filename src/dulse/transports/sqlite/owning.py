@@ -1,0 +1,93 @@
+"""Who holds records and until when, and giving back what the dead held."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from dulse.transports.sqlite.clocks import boot_ms
+
+__all__ = ["Held", "dead_owners", "forget", "hold", "renew"]
+
+OWNER: Final = "SELECT key, boot, expires FROM owner WHERE name = ?"
+ADD_OWNER: Final = "INSERT INTO owner (name, boot, expires) VALUES (?, ?, ?)"
+EXTEND: Final = "UPDATE owner SET boot = ?, expires = ? WHERE key = ?"
+DECLARE_DEAD: Final = "UPDATE owner SET expires = 0 WHERE key = ?"
+DROP_OWNER: Final = "DELETE FROM owner WHERE key = ?"
+DEAD: Final = "SELECT name FROM owner WHERE boot <> ? OR expires <= ?"
+NEXT_DEATH: Final = "SELECT min(expires) FROM owner WHERE boot = ? AND expires > ?"
+HELD: Final = "SELECT id FROM leased WHERE owner = ? LIMIT ?"
+GIVE_BACK: Final = """
+INSERT INTO ready
+SELECT record.queue, record.rank, record.id, leased.deliveries, length(record.payload), record.dies
+FROM leased CROSS JOIN record ON record.id = leased.id WHERE leased.id = ?
+"""
+UNLEASE: Final = "DELETE FROM leased WHERE id = ?"
+
+SLACK: Final = 20
+MOST_SLACK_MS: Final = 250
+"""A take leaves the owner's time alone while this much of it, or a twentieth, has passed: one write less a take."""
+
+EVERYTHING: Final = -1
+
+Held = tuple[int, bool]
+"""An owner's key, and whether it was known and alive until now."""
+
+
+def hold(connection: sqlite3.Connection, owner: str, lease_ms: int, boot: str, slack_ms: int) -> Held:
+    """Register an owner, or keep it for `lease_ms` (less `slack_ms`) from now."""
+    now = boot_ms()
+    found = connection.execute(OWNER, (owner,)).fetchone()
+    if found is None:
+        key = connection.execute(ADD_OWNER, (owner, boot, now + lease_ms)).lastrowid
+        assert key is not None  # noqa: S101 - SQLite has just made it
+        return key, False
+    key, its_boot, expires = found
+    known = its_boot == boot and expires != 0
+    if not known:
+        _give_back(connection, key, EVERYTHING)
+    if not known or expires < now + lease_ms - slack_ms:
+        connection.execute(EXTEND, (boot, now + lease_ms, key))
+    return key, known
+
+
+def slack(lease_ms: int) -> int:
+    """Give by how much less than a lease a take may leave its owner."""
+    return min(lease_ms // SLACK, MOST_SLACK_MS)
+
+
+def renew(connection: sqlite3.Connection, owner: str, lease_ms: int, boot: str) -> bool:
+    """Keep an owner for `lease_ms` from now; False: it was not known, or had been declared dead."""
+    return hold(connection, owner, lease_ms, boot, 0)[1]
+
+
+def dead_owners(connection: sqlite3.Connection, boot: str) -> tuple[Sequence[str], float | None]:
+    """Name the owners past their time; give the seconds until the next is."""
+    now = boot_ms()
+    dead = [name for (name,) in connection.execute(DEAD, (boot, now))]
+    (due,) = connection.execute(NEXT_DEATH, (boot, now)).fetchone()
+    return dead, None if due is None else (due - now) / 1000
+
+
+def forget(connection: sqlite3.Connection, owner: str, limit: int, boot: str, *, force: bool) -> bool:
+    """Give back up to `limit` records of an owner past its time; True: there may be more."""
+    found = connection.execute(OWNER, (owner,)).fetchone()
+    if found is None:
+        return False
+    key, its_boot, expires = found
+    if not force and its_boot == boot and expires > boot_ms():
+        return False
+    if _give_back(connection, key, limit) == limit:
+        connection.execute(DECLARE_DEAD, (key,))
+        return True
+    connection.execute(DROP_OWNER, (key,))
+    return False
+
+
+def _give_back(connection: sqlite3.Connection, key: int, limit: int) -> int:
+    """Make records of an owner ready again at their old places; gives their number."""
+    held = connection.execute(HELD, (key, limit)).fetchall()
+    connection.executemany(GIVE_BACK, held)
+    connection.executemany(UNLEASE, held)
+    return len(held)

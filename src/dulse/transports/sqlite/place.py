@@ -1,0 +1,120 @@
+"""Where the file of an SQLite broker lies: whether it can work there, and its creation."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from dulse import errors
+from dulse.transports.sqlite.failures import file_failure
+
+__all__ = ["Place", "network_file_system"]
+
+_NETWORK: Final = frozenset(
+    {
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "coda",
+        "gfs2",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+    }
+    | {"smb3", "smbfs", "vboxsf", "prl_fs"}
+    | {f"fuse.{name}" for name in ("ceph", "gcsfuse", "glusterfs", "goofys", "rclone", "s3fs", "smbnetfs", "sshfs")}
+    | {"fuse.vmhgfs-fuse", "fuse.juicefs", "fuse.davfs", "davfs"}
+)
+"""Kinds of file system whose memory and locks other machines do not share as SQLite's WAL needs it."""
+
+
+def network_file_system(mounts: str, device: int) -> str | None:
+    """Find in the text of /proc/self/mountinfo which network file system a device number belongs to, if it does."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kind = before.split(), after.split()
+        if len(fields) > 2 and kind and fields[2] == wanted and kind[0] in _NETWORK:  # noqa: PLR2004 - proc(5): the third
+            return kind[0]
+    return None
+
+
+class Place:
+    """A path that was made sure of, and the identity of the file found there."""
+
+    def __init__(self, path: str | os.PathLike[str], *, on_network: bool) -> None:
+        given = os.fspath(path)
+        if not given or given.startswith(":memory:") or "\0" in given:
+            text = f"{given!r} names no file: give a path, or use memory:// for a broker inside the process"
+            raise errors.make(errors.InvalidArgument, text)
+        self.path: Final = os.path.realpath(given)
+        self._on_network = on_network
+        self.identity = (0, 0)
+
+    @property
+    def wal(self) -> str:
+        """Path of the write-ahead log, where every commit leaves its trace."""
+        return f"{self.path}-wal"
+
+    @property
+    def uri(self) -> str:
+        """How SQLite is told to open the file without making one."""
+        return f"{Path(self.path).as_uri()}?mode=rw"
+
+    def prepare(self) -> None:
+        """Check the folder and what lies there; make an empty file (mode 0600) if there is none."""
+        folder = os.path.dirname(self.path)
+        if not os.path.isdir(folder):
+            text = f"the folder {folder} does not exist, so {self.path} cannot be made: create it first"
+            raise errors.make(errors.StorageError, text)
+        try:
+            self._refuse_network(folder)
+            self._create(folder)
+            found = os.stat(self.path)
+        except OSError as error:
+            raise file_failure(error, self.path) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.make(errors.StorageError, f"{self.path} is not an ordinary file: name another")
+        self.identity = (found.st_dev, found.st_ino)
+
+    def is_unchanged(self) -> bool:
+        """Tell whether the file that was opened is still the one at the path."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self.identity
+
+    def _create(self, folder: str) -> None:
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            return
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)  # or the name may be gone after a power loss, with all that was committed
+        finally:
+            os.close(descriptor)
+
+    def _refuse_network(self, folder: str) -> None:
+        if self._on_network:
+            return
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return  # no Linux: cannot be told
+        kind = network_file_system(mounts, os.stat(folder).st_dev)
+        if kind is not None:
+            text = (
+                f"{self.path} is on a network file system ({kind}), where SQLite's write-ahead log can be damaged: use a "
+                "local disk, a broker with a server, or, if one machine alone uses it, the option on_network=True"
+            )
+            raise errors.make(errors.StorageError, text)

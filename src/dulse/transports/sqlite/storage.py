@@ -1,0 +1,310 @@
+"""SQLiteStorage: the Storage contract on one SQLite file, each method the step of another module in one transaction."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal
+
+from dulse import errors
+from dulse.model.capabilities import Capabilities
+from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.transports.sqlite import catalogue, looking, owning, putting, schema, sweeping, taking
+from dulse.transports.sqlite.bell import Bell
+from dulse.transports.sqlite.clocks import read_boot
+from dulse.transports.sqlite.connections import Connections
+from dulse.transports.sqlite.place import Place
+from dulse.transports.sqlite.taking import Taker
+from dulse.virtual.storage import StaleTopology
+
+__all__ = ["SQLiteStorage"]
+
+Durability = Literal["full", "normal"]
+
+SYNCHRONOUS: Final[Mapping[str, str]] = {"full": "FULL", "normal": "NORMAL"}
+
+PRAGMAS: Final = """
+PRAGMA synchronous = {synchronous};
+PRAGMA fullfsync = ON;
+PRAGMA checkpoint_fullfsync = ON;
+PRAGMA wal_autocheckpoint = 1000;
+PRAGMA journal_size_limit = 67108864;
+PRAGMA cache_size = -8000;
+PRAGMA mmap_size = 0;
+PRAGMA temp_store = MEMORY;
+PRAGMA secure_delete = OFF;
+PRAGMA recursive_triggers = OFF;
+PRAGMA trusted_schema = OFF;
+"""
+"""For every connection. Files mapped into memory would turn a full disk into a SIGBUS; secure_delete writes each freed page
+twice; the others are as SQLite's own default is, whatever the system's build says."""
+
+FIRST_REST: Final = 0.005
+LONGEST_REST: Final = 0.020
+"""Seconds between two looks of a waiting consumer while the file changes and its queues stay empty."""
+
+GONE: Final = (
+    errors.StorageError,
+    "was deleted or replaced while it was in use; what was published since then is lost with it: open a new connection",
+)
+
+MAX_RECORD: Final = 999_000_000
+
+
+class SQLiteStorage:
+    """The store of `sqlite:///path`. Any number of threads, processes and Storage objects may use one file.
+
+    `durability` "full" waits with every commit until the disk says that it is written: what was published survives the end of
+    the process and of the machine, as far as the disk keeps its word. "normal" does not wait: it survives any end of the
+    process, also SIGKILL; after a power loss the last commits may be missing, and the file is sound all the same.
+    `waking` "poll" looks every 2 to 25 ms instead of asking inotify (as it does by itself where there is none).
+    `on_network` allows a file on a network file system; one machine alone may use it then.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        durability: Durability = "full",
+        *,
+        waking: Literal["push", "poll"] = "push",
+        on_network: bool = False,
+    ) -> None:
+        if durability not in SYNCHRONOUS:
+            text = f"durability {durability!r} is unknown: use 'full' (survives a power loss) or 'normal' (survives SIGKILL)"
+            raise errors.make(errors.InvalidArgument, text)
+        if waking not in {"push", "poll"}:
+            raise errors.make(errors.InvalidArgument, f"waking {waking!r} is unknown: use 'push' (inotify) or 'poll'")
+        self._capabilities = Capabilities(
+            max_record=MAX_RECORD,
+            leases="owner",
+            wake="push" if waking == "push" and sys.platform == "linux" else "poll",
+            durable="machine" if durability == "full" else "process",
+            shared=True,
+        )
+        self._place = Place(path, on_network=on_network)
+        pragmas = PRAGMAS.format(synchronous=SYNCHRONOUS[durability])
+        self._connections = Connections(self._place, pragmas)
+        self._publisher = ""
+        self._boot = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._bell = Bell(self._place.wal, push=self._capabilities.wake == "push")
+        self._numbers = itertools.count(int.from_bytes(os.urandom(7), "big"))
+        self._registered: set[str] = set()
+        self._reborn: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<SQLiteStorage {self._place.path!r}: {'open' if self._connections.is_open else 'closed'}>"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store can do."""
+        return self._capabilities
+
+    def open(self, seconds: float) -> None:
+        """Open the file, or make it (readable and writable by this user only) if its folder exists."""
+        if self._connections.is_open:
+            return
+        self._place.prepare()
+        self._boot = read_boot()
+        self._connections.open(seconds)
+        try:
+            schema.ensure(self._connections, self._place.path)
+        except BaseException:
+            self._connections.close(seconds)
+            raise
+
+    def close(self, seconds: float) -> None:
+        """Close all connections and end all waits; leases stay."""
+        self._connections.close(seconds)
+        self._bell.ring()
+
+    def discard(self) -> None:
+        """Be closed in a forked child, and leave alone what is the parent's."""
+        self._connections.discard()
+        self._begin()
+
+    # ------------------------------------------------------------------------------------------- records
+
+    def put(
+        self,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+        publisher: tuple[str, int] | None = None,
+        park: str | None = None,
+    ) -> Sequence[Problem]:
+        """Write all puts into all their targets, if every guard holds; committed when it returns."""
+        if publisher is not None:
+            self._publisher = publisher[0]
+        elif len(puts) == 1 and len(guards) < len(putting.PUT_GUARDED):
+            payload, targets = puts[0]
+            if len(targets) == 1 and not putting.has_limit(targets[0]):
+                if self._connections.once(putting.put_one, payload, targets[0], guards):
+                    return ()
+                if park is None:
+                    raise StaleTopology(guards)
+            elif not targets and park is None:
+                self._connections.read(putting.check_guards, guards)
+                return ()
+        return self._connections.write(putting.put_all, puts, guards, publisher, park)
+
+    def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
+        """Tell the last number of the publisher named last; every put was decided when it returned."""
+        return self._connections.once(putting.last_number, self._publisher), ()
+
+    def reserve(
+        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+    ) -> tuple[Sequence[Leased], Sequence[Token]]:
+        """Settle, then take and lease. The owner is kept for `lease_ms` less a twentieth, at most 250 ms."""
+        if len(wants) > 1:
+            # A hundred idle queues cost one statement; and no lock is taken for nothing.
+            ready = set(self._connections.once(looking.ready_queues, [queue for queue, _ in wants]))
+            wants = [want for want in wants if want[0] in ready]
+        elif not settle and wants and not self._connections.once(looking.has_ready, wants[0][0]):
+            return (), ()
+        if not wants:
+            return (), self.settle(settle, owner)
+        taker = Taker(owner, lease_ms, self._boot, next(self._numbers))
+        taken, lost, known = self._connections.write(taking.reserve, wants, taker, settle)
+        if not known:
+            self._register(owner)
+        return taken, lost
+
+    def _register(self, owner: str) -> None:
+        """Remember that an owner is new in the store; if we knew it before, `renew` has to tell."""
+        if owner in self._registered:
+            self._reborn.add(owner)
+        self._registered.add(owner)
+
+    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+        """Take and lease ready records that have outlived their ttl_ms, wherever they stand in the queue."""
+        taker = Taker(owner, lease_ms, self._boot, next(self._numbers))
+        return self._connections.write(taking.reserve_expired, queue, count, taker)
+
+    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+        """Delete taken records for good."""
+        if len(tokens) > 1:
+            return self._connections.write(taking.settle, tokens, owner)
+        return [token for token in tokens if not self._connections.once(taking.settle_one, token, owner)]
+
+    def release(
+        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+    ) -> Sequence[Token]:
+        """Put taken records back to their old places."""
+        if not tokens:
+            return ()
+        return self._connections.write(taking.release, tokens, owner, delay_ms, counted=counted)
+
+    def forward(self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> bool:
+        """Settle a taken record and put others."""
+        return self._connections.write(taking.forward, token, owner, puts, guards)
+
+    # -------------------------------------------------------------------------------------------- owners
+
+    def renew(self, owner: str, lease_ms: int) -> bool:
+        """Keep an owner; False also after a `reserve` of this object had to register it anew."""
+        known = self._connections.write(owning.renew, owner, lease_ms, self._boot)
+        self._registered.add(owner)
+        if owner in self._reborn:
+            self._reborn.discard(owner)
+            return False
+        return known
+
+    def dead_owners(self) -> tuple[Sequence[str], float | None]:
+        """Name the owners past their time, all those of before a reboot among them."""
+        return self._connections.read(owning.dead_owners, self._boot)
+
+    def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+        """Give back what an owner holds that is past its time."""
+        if force:
+            self._registered.discard(owner)
+        return self._connections.write(owning.forget, owner, limit, self._boot, force=force)
+
+    # ---------------------------------------------------------------------------------------------- time
+
+    def sweep(self, limit: int = 1000) -> Swept:
+        """Make delayed records ready; tell what has expired; notice if the file was deleted or replaced."""
+        if not self._place.is_unchanged():
+            self._connections.close(1.0, GONE)
+        promoted: Sequence[str] = ()
+        if self._connections.once(sweeping.is_due):
+            promoted = self._connections.write(sweeping.promote, limit)
+        return self._connections.read(sweeping.look, promoted)
+
+    def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
+        """Wait until one of the queues has a ready record."""
+        until = time.monotonic() + seconds
+        bell, connections = self._bell, self._connections
+        rings = bell.rings
+        rest = 0.0
+        while True:
+            changes = bell.now()
+            has_changed = self._change_detector()
+            ready = connections.once(looking.ready_queues, queues) if queues else ()
+            if ready:
+                return ready
+            if time.monotonic() >= until:
+                return ()
+            if rest:
+                time.sleep(
+                    min(rest, max(0.0, until - time.monotonic()))
+                )  # or a busy neighbour queue in the file would keep us looking
+            bell.wait(changes, rings, until, has_changed)
+            if bell.rings != rings:
+                return None
+            rest = min(max(FIRST_REST, rest * 2), LONGEST_REST)
+
+    def wake(self) -> None:
+        """End all running waits; if there is none, the next."""
+        self._bell.ring()
+
+    def _change_detector(self) -> Callable[[], bool]:
+        """Make what tells whether others have committed since now, where the system does not tell."""
+        if self._bell.is_told:
+            return lambda: False
+        connections = self._connections
+        version = connections.once(looking.data_version)
+        return lambda: connections.once(looking.data_version) != version
+
+    # ---------------------------------------------------------------------------------------- management
+
+    def depth(self, queues: Sequence[str]) -> Sequence[Depth]:
+        """Count what each queue holds; costs some 10 ms for each 100,000 ready records of a queue without limits."""
+        return self._connections.read(looking.depth, queues)
+
+    def peek(self, queue: str, count: int) -> Sequence[Peeked]:
+        """Look at the records that come next."""
+        return self._connections.once(looking.peek, queue, count)
+
+    def purge(self, queue: str) -> int:
+        """Delete the ready records of a queue."""
+        return self._connections.write(looking.purge, queue)
+
+    # ----------------------------------------------------------------------------------------- catalogue
+
+    def read(self, groups: Sequence[str]) -> Mapping[str, Group]:
+        """Read groups as they stand at one moment."""
+        return self._connections.read(catalogue.read_groups, groups)
+
+    def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
+        """Give the revisions of groups."""
+        return self._connections.read(catalogue.revisions, groups)
+
+    def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
+        """Give revision and age (ms) of the groups whose name starts so."""
+        return self._connections.once(catalogue.list_groups, prefix)
+
+    def change(
+        self,
+        expect: Mapping[str, Revision],
+        writes: Mapping[tuple[str, str], str | None],
+        drop: Sequence[str] = (),
+        *,
+        only_empty: bool = False,
+    ) -> bool:
+        """Write values and drop queues, if every group still has the expected revision."""
+        return self._connections.write(catalogue.change, expect, writes, drop, only_empty=only_empty)

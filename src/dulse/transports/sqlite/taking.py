@@ -1,0 +1,151 @@
+"""Taking records and what becomes of them: settled, released, forwarded."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from dulse.model.records import Guard, Leased, Put
+from dulse.transports.sqlite.clocks import wall_ms
+from dulse.transports.sqlite.owning import hold, slack
+from dulse.transports.sqlite.putting import check_guards, write_records
+
+__all__ = ["Taker", "forward", "release", "reserve", "reserve_expired", "settle", "settle_one"]
+
+Token = tuple[int, int]
+"""The record's id and the number of this taking, which no other taking of it has."""
+
+HEADS: Final = """
+SELECT ready.rank, ready.id, ready.deliveries, record.since, record.dies, record.payload
+FROM ready CROSS JOIN record ON record.id = ready.id
+WHERE ready.queue = ? ORDER BY ready.rank, ready.id LIMIT ?
+"""
+LEASE_HEADS: Final = """
+INSERT INTO leased SELECT id, ?4, ?5, deliveries + 1, queue FROM ready WHERE queue = ?1 AND (rank, id) <= (?2, ?3)
+"""
+TAKE_HEADS: Final = "DELETE FROM ready WHERE queue = ?1 AND (rank, id) <= (?2, ?3)"
+EXPIRED: Final = """
+SELECT ready.rank, ready.id, ready.deliveries, record.since, record.dies, record.payload
+FROM ready INDEXED BY ready_by_end CROSS JOIN record ON record.id = ready.id
+WHERE ready.queue = ? AND ready.dies <= ? ORDER BY ready.dies, ready.rank, ready.id LIMIT ?
+"""
+LEASE_ONE: Final = "INSERT INTO leased VALUES (?, ?, ?, ?, ?)"
+TAKE_ONE: Final = "DELETE FROM ready WHERE queue = ? AND rank = ? AND id = ?"
+
+_IS_OURS: Final = "token = ?2 AND owner = (SELECT key FROM owner WHERE name = ?3)"
+SETTLE: Final = f"DELETE FROM record WHERE id = ?1 AND EXISTS (SELECT 1 FROM leased WHERE id = ?1 AND {_IS_OURS})"  # noqa: S608 - no input
+IS_LEASED: Final = f"SELECT 1 FROM leased WHERE id = ?1 AND {_IS_OURS}"  # noqa: S608 - no input
+READY_AGAIN: Final = """
+INSERT INTO ready
+SELECT record.queue, record.rank, record.id, max(0, leased.deliveries - ?2), length(record.payload), record.dies
+FROM leased CROSS JOIN record ON record.id = leased.id WHERE leased.id = ?1
+"""
+DELAYED_AGAIN: Final = """
+INSERT INTO delayed SELECT id, queue, ?3, max(0, deliveries - ?2), 0 FROM leased WHERE id = ?1
+"""
+UNLEASE: Final = "DELETE FROM leased WHERE id = ?"
+
+
+class Taker(NamedTuple):
+    """Who takes, and the number that fences this taking."""
+
+    owner: str
+    lease_ms: int
+    boot: str
+    number: int
+
+
+def reserve(
+    connection: sqlite3.Connection, wants: Sequence[tuple[str, int]], taker: Taker, settled: Sequence[Token]
+) -> tuple[list[Leased], Sequence[Token], bool]:
+    """Settle, take and lease; also tells whether the owner was known until now (True if nothing was taken)."""
+    lost = settle(connection, settled, taker.owner) if settled else ()
+    taken: list[Leased] = []
+    known = True
+    key = None
+    number = taker.number
+    now = wall_ms()
+    for queue, count in wants:
+        heads = connection.execute(HEADS, (queue, max(0, count))).fetchall()
+        if not heads:
+            continue
+        if key is None:
+            key, known = hold(connection, taker.owner, taker.lease_ms, taker.boot, slack(taker.lease_ms))
+        rank, last = heads[-1][:2]
+        connection.execute(LEASE_HEADS, (queue, rank, last, key, number))
+        connection.execute(TAKE_HEADS, (queue, rank, last))
+        taken += [
+            Leased(
+                (id, number),
+                queue,
+                payload,
+                deliveries + 1,
+                max(0, now - since),
+                None if dies is None else dies - since,
+            )
+            for _, id, deliveries, since, dies, payload in heads
+        ]
+    return taken, lost, known
+
+
+def reserve_expired(connection: sqlite3.Connection, queue: str, count: int, taker: Taker) -> list[Leased]:
+    """Take ready records whose time to live is over, without counting that as a delivery."""
+    now = wall_ms()
+    found = connection.execute(EXPIRED, (queue, now, max(0, count))).fetchall()
+    if not found:
+        return []
+    key, _ = hold(connection, taker.owner, taker.lease_ms, taker.boot, slack(taker.lease_ms))
+    number = taker.number
+    connection.executemany(LEASE_ONE, [(id, key, number, deliveries, queue) for _, id, deliveries, _, _, _ in found])
+    connection.executemany(TAKE_ONE, [(queue, rank, id) for rank, id, *_ in found])
+    return [
+        Leased((id, number), queue, payload, deliveries, max(0, now - since), dies - since)
+        for _, id, deliveries, since, dies, payload in found
+    ]
+
+
+def settle_one(connection: sqlite3.Connection, token: Token, owner: str) -> bool:
+    """Delete a taken record; False: it was no longer the owner's."""
+    return connection.execute(SETTLE, (*token, owner)).rowcount == 1
+
+
+def settle(connection: sqlite3.Connection, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+    """Delete taken records as the first thing in a transaction; gives the tokens that were no longer the owner's."""
+    rows = [(id, number, owner) for id, number in tokens]
+    if connection.executemany(SETTLE, rows).rowcount == len(rows):
+        return ()
+    # How many were lost is known now, but not which.
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    return [token for token in tokens if not settle_one(connection, token, owner)]
+
+
+def release(
+    connection: sqlite3.Connection, tokens: Sequence[Token], owner: str, delay_ms: int, *, counted: bool
+) -> Sequence[Token]:
+    """Put taken records back to their old places, at once or later; gives the tokens that were no longer the owner's."""
+    lost = []
+    back = 0 if counted else 1
+    due = wall_ms() + delay_ms
+    for token in tokens:
+        if connection.execute(IS_LEASED, (*token, owner)).fetchone() is None:
+            lost.append(token)
+        elif delay_ms:
+            connection.execute(DELAYED_AGAIN, (token[0], back, due))
+            connection.execute(UNLEASE, token[:1])
+        else:
+            connection.execute(READY_AGAIN, (token[0], back))
+            connection.execute(UNLEASE, token[:1])
+    return lost
+
+
+def forward(
+    connection: sqlite3.Connection, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard]
+) -> bool:
+    """Settle a taken record and write others; False: it was no longer the owner's."""
+    if not settle_one(connection, token, owner):
+        return False
+    check_guards(connection, guards)
+    write_records(connection, puts, limited=False)
+    return True
