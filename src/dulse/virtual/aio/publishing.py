@@ -57,6 +57,7 @@ class Dispatch:
 
     def forget(self, message: Outgoing) -> None:
         """Drop a route that turned out to be outdated."""
+        self._catalogue.forget_routing()
         self.routes.pop((message.exchange, message.routing_key), None)
 
     async def prepare(self, message: Outgoing) -> tuple[Put, Route]:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,29 +20,47 @@ from dulse.virtual.storage import Storage
 
 T = TypeVar("T")
 
+GROUPS = 100_000
+"""Groups remembered for routing; beyond that we begin anew."""
+
 ATTEMPTS = 200
 """Lost races against other processes before we give up: each means that somebody else got on."""
 
 
 class Catalogue:
-    """The topology in a store, read and changed by compare-and-set. Holds no state but the routing indexes."""
+    """The topology in a store, read and changed by compare-and-set.
+
+    It remembers only what routing has read: guards tell when that is outdated, and then all of it is forgotten, since a
+    queue that was read before the exchange that leads to it may have been declared anew in between.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._indexes = Indexes()
+        self._seen: dict[str, Group] = {}
 
     def carry_out(self, decide: Callable[[View], Decision]) -> Any:
         """Decide on what the store holds, write the decision, begin anew if it changed meanwhile; gives the reply.
 
-        Queues that are looked at and overdue (x-expires) are deleted first, so nobody can tell when the keeper last ran.
+        Queues that are looked at and overdue (x-expires) are deleted first: nobody can tell when the keeper last ran.
         """
         return self._carry_out(decide, self._expire_overdue)
 
     def route(self, exchange: str, routing_key: str, headers: Mapping[str, Any]) -> Route:
         """Find the queues that a message reaches, and the guards that tell whether this is still so."""
-        return self._informed(
-            lambda view: resolve(view, self._indexes, exchange, routing_key, headers), self._expire_overdue
-        )
+
+        def decide(view: View) -> Route:
+            return resolve(view, self._indexes, exchange, routing_key, headers)
+
+        if self._seen and len(self._seen) < GROUPS:
+            with suppress(errors.ChannelError):  # what we remember may be why: look again
+                return self._informed(decide, self._expire_overdue, self._seen)
+        self._seen = {}
+        return self._informed(decide, self._expire_overdue, self._seen)
+
+    def forget_routing(self) -> None:
+        """Read anew what routing depends on: a guard did not hold."""
+        self._seen = {}
 
     def use(self, queue: str, owner: str, method: str) -> QueueRules:
         """Check that an owner may use a queue, and note that it does; gives its rules. NotFound, ResourceLocked."""
@@ -79,20 +99,27 @@ class Catalogue:
         text = f"the topology was changed by others {ATTEMPTS} times in a row while we tried to change it: try again"
         raise errors.make(errors.StorageBusy, text)
 
-    def _informed(self, decide: Callable[[View], T], before: _Before) -> T:
-        """Call `decide` with ever more of the catalogue read, until it has all it asks for."""
-        known: dict[str, Group] = {}
+    def _informed(self, decide: Callable[[View], T], before: _Before, remembered: dict[str, Group] | None = None) -> T:
+        """Call `decide` with ever more of the catalogue read, until it has all it asks for.
+
+        Groups that exist are added to those `remembered`.
+        """
+        lasting = {} if remembered is None else remembered
+        missing: dict[str, Group] = {}
         depths: dict[str, Depth] = {}
         while True:
             try:
-                return decide(View(known, depths))
+                return decide(View(ChainMap(lasting, missing) if missing else lasting, depths))
             except NeedGroups as need:
                 names = sorted(need.names)
                 found = self._storage.read(names)
                 if before(found):
-                    names = sorted({*known, *names})
+                    names = sorted({*lasting, *missing, *names})
                     found = self._storage.read(names)
-                known.update(found)
+                    missing.clear()
+                    lasting.clear()
+                for name, group in found.items():
+                    (lasting if group.revision else missing)[name] = group
             except NeedDepth as need:
                 (depths[need.queue],) = self._storage.depth([need.queue])
 

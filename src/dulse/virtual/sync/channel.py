@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from dulse.virtual.sync.transport import VirtualTransport
 
 
+MOST_PREFETCH = 65535
+"""An unsigned short in AMQP (§3.1.5.1)."""
+
 Held = tuple[Leased, Window | None]
 """A delivery that is not settled: what is leased, and the consumer's window that it counts in (None: basic.get)."""
 
@@ -62,8 +65,8 @@ class VirtualChannel:
         properties: Properties,
         exchange: str,
         routing_key: str,
-        mandatory: bool = False,  # noqa: FBT001, FBT002 - the hot path is called by position
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - a put has the store's own limit
+        mandatory: bool = False,
+        timeout: float | None = None,
     ) -> None:
         """Store one message in every queue it is routed to; see TransportChannel."""
         route = self._dispatch.routes.get((exchange, routing_key))
@@ -89,7 +92,7 @@ class VirtualChannel:
         elif problems:
             self._dispatch.settle_problems([Outgoing(body, properties, exchange, routing_key)], problems)
 
-    def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Store all messages in one step."""
         self._publish(messages)
 
@@ -113,13 +116,13 @@ class VirtualChannel:
         )
         raise errors.make(errors.Unroutable, text, message=returned, code=returned.code)
 
-    def flush(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+    def flush(self, timeout: float | None = None) -> None:
         """Write out what was settled; what was published is stored already."""
         self._transport.flush(timeout)
 
     # ------------------------------------------------------------------------------------------ topology
 
-    def execute(self, command: Command, timeout: float | None = None) -> Any:  # noqa: ARG002, ASYNC109
+    def execute(self, command: Command, timeout: float | None = None) -> Any:
         """Change the topology; see TransportChannel."""
         self._check_open(type(command).__name__)
         try:
@@ -147,7 +150,7 @@ class VirtualChannel:
 
     # ------------------------------------------------------------------------------------------- consume
 
-    def consume(  # noqa: PLR0913 - the contract's
+    def consume(
         self,
         queue: str,
         on_delivery: OnDelivery,
@@ -157,7 +160,7 @@ class VirtualChannel:
         exclusive: bool = False,
         arguments: Mapping[str, Any] | None = None,
         on_cancel: OnCancel | None = None,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+        timeout: float | None = None,
     ) -> str:
         """Start a consumer; see TransportChannel."""
         self._check_open("basic_consume")
@@ -194,7 +197,7 @@ class VirtualChannel:
         self._transport.start(consumer, rules)
         return tag
 
-    def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
         """End a consumer; see TransportChannel."""
         self._check_open("basic_cancel")
         consumer = self._transport.intake.consumers.get(consumer_tag)
@@ -207,7 +210,7 @@ class VirtualChannel:
         owner = self._transport.owner
         self._catalogue.carry_out(partial(decide_cancel, queue=consumer.queue, consumer_tag=consumer.tag, owner=owner))
 
-    def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:  # noqa: ARG002, ASYNC109
+    def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:
         """Take one message; see TransportChannel."""
         self._check_open("basic_get")
         while True:
@@ -240,7 +243,7 @@ class VirtualChannel:
         tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
         return _delivery(tag, leased, record, consumer.tag)
 
-    def ack(self, delivery_tag: int, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
+    def ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Settle deliveries; see TransportChannel."""
         self._check_open("basic_ack")
         try:
@@ -259,8 +262,8 @@ class VirtualChannel:
     def reject(
         self,
         delivery_tag: int,
-        requeue: bool = False,  # noqa: FBT001, FBT002
-        multiple: bool = False,  # noqa: FBT001, FBT002
+        requeue: bool = False,
+        multiple: bool = False,
     ) -> None:
         """Put deliveries back, or dead-letter or drop them; see TransportChannel."""
         self._check_open("basic_reject")
@@ -284,7 +287,7 @@ class VirtualChannel:
                 window.held -= 1
                 self._shared.held -= 1
 
-    def recover(self, requeue: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109, FBT001, FBT002
+    def recover(self, requeue: bool = True, timeout: float | None = None) -> None:
         """Give back all that is not settled; see TransportChannel."""
         self._check_open("basic_recover")
         if not requeue:
@@ -303,8 +306,8 @@ class VirtualChannel:
     def prefetch(self, count: int, *, shared: bool = False) -> None:
         """Bound what is delivered and not settled; see TransportChannel."""
         self._check_open("basic_qos")
-        if not 0 <= count <= 65535:  # noqa: PLR2004 - an unsigned short in AMQP
-            text = f"prefetch count {count} is out of range: 0 (no bound) to 65535"
+        if not 0 <= count <= MOST_PREFETCH:
+            text = f"prefetch count {count} is out of range: 0 (no bound) to {MOST_PREFETCH}"
             raise errors.make(errors.InvalidArgument, text)
         with self._mutex:
             if shared:
@@ -313,14 +316,14 @@ class VirtualChannel:
                 self._limit = count
         self._transport.made_room()
 
-    def flow(self, active: bool) -> None:  # noqa: FBT001
+    def flow(self, active: bool) -> None:
         """Pause or resume deliveries on this channel."""
         self._check_open("flow")
         with self._mutex:
             self._shared.flowing = active
         self._transport.made_room()
 
-    def close(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    def close(self, timeout: float | None = None) -> None:
         """End the consumers and give back what was not settled; a closed channel stays closed."""
         if self.is_open:
             self._end("closed by this program")
@@ -356,7 +359,7 @@ class VirtualChannel:
             self._fail(errors.make(errors.PreconditionFailed, text, method="basic_deliver"))
 
     def forget_consumer(self, tag: str) -> None:
-        """The broker ended this consumer; called by the transport."""
+        """Know that the broker has ended this consumer; called by the transport."""
         self._tags.discard(tag)
 
     def _check_open(self, method: str) -> None:

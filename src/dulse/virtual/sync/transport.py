@@ -83,7 +83,7 @@ class VirtualTransport:
         """What the store can do."""
         return self.storage.capabilities
 
-    def open(self, timeout: float) -> None:  # noqa: ASYNC109 - the contract's
+    def open(self, timeout: float) -> None:
         """Open the store."""
         self.storage.open(timeout)
         self._is_open = True
@@ -97,7 +97,7 @@ class VirtualTransport:
             channel = self.channels[self._last_channel] = VirtualChannel(self, self._last_channel)
         return channel
 
-    def check(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    def check(self, timeout: float | None = None) -> None:
         """Do one cheap round trip to the store."""
         self._check_open()
         self.storage.revisions(["x/"])
@@ -108,7 +108,7 @@ class VirtualTransport:
 
     # ------------------------------------------------------------------------------------------- deliver
 
-    def drain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+    def drain(self, timeout: float | None = None) -> None:
         """Hand over one message; see Transport."""
         if self.settlements and self.settlements.are_overdue():
             self.settlements.write()
@@ -137,7 +137,7 @@ class VirtualTransport:
         logger.error("a damaged record in queue %r was moved to queue %r: %s", leased.queue, DAMAGED, damage)
         self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
 
-    def _await_message(self, timeout: float | None) -> tuple[Consumer, Delivery]:  # noqa: ASYNC109
+    def _await_message(self, timeout: float | None) -> tuple[Consumer, Delivery]:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -318,11 +318,11 @@ class VirtualTransport:
 
     # ---------------------------------------------------------------------------------------------- close
 
-    def flush(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+    def flush(self, timeout: float | None = None) -> None:
         """Write out what was settled."""
         self.settlements.write()
 
-    def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the contract's
+    def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good."""
         if not self._is_open:
             return
