@@ -1,0 +1,129 @@
+"""An AsyncStorage as a blocking Storage, so that the suite of the contract runs on it too."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from dulse.model.capabilities import Capabilities
+from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.virtual.storage import AsyncStorage
+
+Result = TypeVar("Result")
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class BlockingForm:
+    """Every call is a hop into the loop, and waits for its end."""
+
+    def __init__(self, storage: AsyncStorage, loop: Loop) -> None:
+        self._storage = storage
+        self._run = loop.run
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._storage.capabilities
+
+    def open(self, seconds: float) -> None:
+        self._run(self._storage.open(seconds))
+
+    def close(self, seconds: float) -> None:
+        self._run(self._storage.close(seconds))
+
+    def discard(self) -> None:
+        self._storage.discard()
+
+    def put(
+        self,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+        publisher: tuple[str, int] | None = None,
+        park: str | None = None,
+    ) -> Sequence[Problem] | None:
+        return self._run(self._storage.put(puts, guards, publisher, park))
+
+    def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
+        return self._run(self._storage.barrier(seconds))
+
+    def reserve(
+        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+    ) -> tuple[Sequence[Leased], Sequence[Token]]:
+        return self._run(self._storage.reserve(wants, owner, lease_ms, settle))
+
+    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+        return self._run(self._storage.reserve_expired(queue, count, owner, lease_ms))
+
+    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+        return self._run(self._storage.settle(tokens, owner))
+
+    def release(
+        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+    ) -> Sequence[Token]:
+        return self._run(self._storage.release(tokens, owner, delay_ms, counted=counted))
+
+    def forward(self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> bool:
+        return self._run(self._storage.forward(token, owner, puts, guards))
+
+    def renew(self, owner: str, lease_ms: int) -> bool:
+        return self._run(self._storage.renew(owner, lease_ms))
+
+    def dead_owners(self) -> tuple[Sequence[str], float | None]:
+        return self._run(self._storage.dead_owners())
+
+    def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+        return self._run(self._storage.forget(owner, limit, force=force))
+
+    def sweep(self, limit: int = 1000) -> Swept:
+        return self._run(self._storage.sweep(limit))
+
+    def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
+        return self._run(self._storage.wait(queues, seconds))
+
+    def wake(self) -> None:
+        self._storage.wake()
+
+    def depth(self, queues: Sequence[str]) -> Sequence[Depth]:
+        return self._run(self._storage.depth(queues))
+
+    def peek(self, queue: str, count: int) -> Sequence[Peeked]:
+        return self._run(self._storage.peek(queue, count))
+
+    def purge(self, queue: str) -> int:
+        return self._run(self._storage.purge(queue))
+
+    def read(self, groups: Sequence[str]) -> Mapping[str, Group]:
+        return self._run(self._storage.read(groups))
+
+    def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
+        return self._run(self._storage.revisions(groups))
+
+    def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
+        return self._run(self._storage.groups(prefix))
+
+    def change(
+        self,
+        expect: Mapping[str, Revision],
+        writes: Mapping[tuple[str, str], str | None],
+        drop: Sequence[str] = (),
+        *,
+        only_empty: bool = False,
+    ) -> bool:
+        return self._run(self._storage.change(expect, writes, drop, only_empty=only_empty))
