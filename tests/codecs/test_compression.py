@@ -121,6 +121,14 @@ def test_large_bodies_survive_the_round_trip(content_type: str, size: int) -> No
     assert decompress(compress(body, content_type)[0], content_type) == body
 
 
+@pytest.mark.parametrize("content_type", METHODS)
+@pytest.mark.parametrize("more", [0, 1, 100, 258, 300])
+def test_output_that_ends_just_beyond_a_piece_is_complete(content_type: str, more: int) -> None:
+    body = bytes(1024 * 1024 + more)
+
+    assert decompress(compress(body, content_type)[0], content_type) == body
+
+
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 @pytest.mark.parametrize("content_type", METHODS)
 def test_a_body_may_be_any_kind_of_bytes(content_type: str, kind: Any) -> None:

@@ -152,7 +152,7 @@ def test_a_mapping_with_a_marker_and_other_names_is_only_a_mapping() -> None:
         '{"__type__": null, "__value__": ""}',
         '{"__type__": "datetime", "__value__": 5}',
         '{"__type__": "datetime", "__value__": "yesterday"}',
-        '{"__type__": "base64", "__value__": "a*b"}',
+        '{"__type__": "base64", "__value__": "/w*AB"}',
         '{"__type__": "uuid", "__value__": {"int": 5}}',
         '{"__type__": "decimal", "__value__": "1,5"}',
         '{"__type__": "bytes", "__value__": [1]}',
@@ -161,6 +161,11 @@ def test_a_mapping_with_a_marker_and_other_names_is_only_a_mapping() -> None:
 def test_an_unknown_marker_or_a_value_that_does_not_fit_it_is_refused(wire: str) -> None:
     with pytest.raises((ValueError, TypeError, ArithmeticError, KeyError)):
         json.loads(wire)
+
+
+def test_an_unknown_marker_is_named_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r"'money' is unknown here; register_type\(\)"):
+        json.loads('{"__type__": "money", "__value__": 5}')
 
 
 @pytest.mark.parametrize("wire", [b"", b"  ", b"[1", b"[1] 2", b"{'a': 1}", b"\xff", b"[" * 100_000, b"9" * 5000])

@@ -73,24 +73,26 @@ def _pieces(stream: Stream, body: memoryview) -> Iterator[bytes]:
 
 
 class _ZlibStream:
-    """zlib's own stream, which keeps no input back, in the form of the others."""
+    """zlib's own stream, which hands unread input back, in the form of the others."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(_ZLIB_OR_GZIP)
-        self.needs_input = True
 
     @property
     def eof(self) -> bool:
         return self._stream.eof
 
     @property
+    def needs_input(self) -> bool:
+        # Output that is held back keeps at least the check sum unread.
+        return not self._stream.unconsumed_tail
+
+    @property
     def unused_data(self) -> bytes:
         return self._stream.unused_data
 
     def decompress(self, data: Any, max_length: int) -> bytes:
-        piece = self._stream.decompress(self._stream.unconsumed_tail or data, max_length)
-        self.needs_input = len(piece) < max_length  # it stops short only where the input is used up
-        return piece
+        return self._stream.decompress(self._stream.unconsumed_tail or data, max_length)
 
 
 class _BrotliStream:
