@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dulse import errors
@@ -24,11 +26,11 @@ def test_what_is_given_is_put_together() -> None:
 
 
 def test_the_caller_can_change_nothing_afterwards() -> None:
-    headers = {"list": [1, {"deep": [2]}], "tuple": ([3],), "table": {"a": 1}}
+    headers: dict[str, Any] = {"list": [1, {"deep": [2]}], "tuple": ([3],), "table": {"a": 1}}
     composed = compose({}, headers=headers)
-    headers["list"][1]["deep"].append(9)  # type: ignore[index, union-attr]
-    headers["tuple"][0].append(9)  # type: ignore[index, union-attr]
-    headers["table"]["a"] = 9  # type: ignore[index, call-overload]
+    headers["list"][1]["deep"].append(9)
+    headers["tuple"][0].append(9)
+    headers["table"]["a"] = 9
     assert composed["headers"] == {"list": [1, {"deep": [2]}], "tuple": [[3]], "table": {"a": 1}}
 
 

@@ -40,7 +40,8 @@ class Consumer(Attached, Generic[Payload]):
     not in `accept`, goes to `on_decode_error` with the error, or else the error comes out of `drain_events`. Without
     callbacks, `for message in consumer:` gives the messages, decoded when their payload is read.
 
-    `channel` is a Channel or a Connection. Class attributes are the defaults of subclasses.
+    `channel` is a Channel or a Connection. `expansion_limit` bounds the bytes that a compressed body may expand to, by
+    default 64 MiB. Class attributes are the defaults of subclasses.
     """
 
     ContentDisallowed: ClassVar[type[Exception]] = errors.ContentDisallowed
@@ -51,6 +52,7 @@ class Consumer(Attached, Generic[Payload]):
     on_decode_error: OnDecodeError | None = None
     accept: Collection[str] | None = None
     prefetch_count: int | None = None
+    expansion_limit: int | None = None
 
     _tags: ClassVar[count[int]] = count(1)
 
@@ -66,6 +68,7 @@ class Consumer(Attached, Generic[Payload]):
         accept: Collection[str] | None = None,
         prefetch_count: int | None = None,
         tag_prefix: str | None = None,
+        expansion_limit: int | None = None,
     ) -> None:
         self.channel: Channel | None = channel if isinstance(channel, Channel) else None
         self.queues = [queues] if isinstance(queues, QueueDescription) else list(queues or ())
@@ -79,12 +82,13 @@ class Consumer(Attached, Generic[Payload]):
         self.accept = prepare_accept_content(self.accept if accept is None else accept)
         self.prefetch_count = self.prefetch_count if prefetch_count is None else prefetch_count
         self.tag_prefix = tag_prefix or ""
+        self.expansion_limit = self.expansion_limit if expansion_limit is None else expansion_limit
         self._anchor = channel
         self._active: dict[str, tuple[str, bool | None]] = {}
         self._inbox: Inbox[Payload] | None = None
-        self._pending: Callable[[], object] | None = None
+        self._started = False
         if channel is not None:
-            self._pending = eagerly(self._start)
+            eagerly(self._ready)
 
     # --------------------------------------------------------------------------------------------------- channel
 
@@ -99,7 +103,7 @@ class Consumer(Attached, Generic[Payload]):
 
     def revive(self, channel: Channel | Client) -> None:
         """Move to another channel, as after a reconnect: declare again, and consume what was being consumed."""
-        self._anchor, self._pending = channel, None
+        self._anchor = channel
         active, self._active = self._active, {}
         if self._inbox is not None:
             self._inbox.forget()
@@ -114,14 +118,14 @@ class Consumer(Attached, Generic[Payload]):
                 queue.declare()
         if self.prefetch_count is not None:
             channel.basic_qos(0, self.prefetch_count, False)
+        self._started = True
         return channel
 
     def _ready(self) -> Channel:
         """Do what the constructor could not wait for."""
-        if self._pending is not None:
-            self._pending()
-            self._pending = None
-        return self.channel or self._start()
+        if self.channel is None or not self._started:
+            return self._start()
+        return self.channel
 
     # ---------------------------------------------------------------------------------------------------- queues
 
@@ -236,6 +240,8 @@ class Consumer(Attached, Generic[Payload]):
         """Take each delivery."""
         if self.accept is not None:
             message.accept = self.accept
+        if self.expansion_limit is not None:
+            message.expansion_limit = self.expansion_limit
         on_message = self.on_message
         if on_message is not None and (self.on_decode_error is None or not message.errors):
             on_message(message)

@@ -33,8 +33,8 @@ class Message(Generic[Payload]):
     """
 
     MessageStateError: ClassVar[type[Exception]] = errors.MessageStateError
-    expansion_limit: ClassVar[int] = DEFAULT_LIMIT
-    """Bytes that a compressed body may expand to; more is a DecodeError. A subclass or a message may have its own."""
+    expansion_limit: int = DEFAULT_LIMIT
+    """Bytes that a compressed body may expand to; more is a DecodeError."""
 
     # What has been read or assigned; as class attributes they cost a message nothing.
     _body: Any = _UNREAD
