@@ -106,14 +106,14 @@ class ImmediateStorage:
                 heard.set_result(None)
 
         def notify(answer: Sequence[str] | None) -> None:
-            if threading.get_ident() == thread:
-                note(answer)
-            else:
+            if threading.get_ident() != thread:
                 _call_soon(loop, note, answer)
+            elif not loop.is_closed():
+                note(answer)
 
+        disarm = self._storage.arm(queues, seconds, notify)
         timer = loop.call_later(min(seconds, threading.TIMEOUT_MAX), note, ())
         self._waits[note] = loop
-        disarm = self._storage.arm(queues, seconds, notify)
         try:
             await heard
         finally:
