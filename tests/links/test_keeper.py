@@ -18,8 +18,8 @@ from dulse.links import keeper as module
 from dulse.links.keeper import Keeper
 from dulse.links.waiting.sync import Event
 
-LONG = 30.0
-"""Seconds that nothing here takes unless it is broken."""
+LONG = 100.0
+"""Seconds: longer than a test may take, so that waiting in vain is a failure."""
 
 
 class Task:
@@ -61,7 +61,7 @@ def settle(keeper: Keeper) -> None:
 
 
 def run_program(source: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=LONG, check=False)
+    return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=50, check=False)
 
 
 def test_a_duty_that_is_due_is_run(keeper: Keeper) -> None:
@@ -156,6 +156,40 @@ def test_nobody_is_asked_without_a_reason(keeper: Keeper) -> None:
         settle(keeper)
 
     assert idle.asked == 1
+
+
+def test_many_hints_at_once_are_one(keeper: Keeper) -> None:
+    release = Event()
+    blocker, task = Task(0.0, lambda: release.wait(LONG)), Task()
+    keeper.add(task)
+    settle(keeper)
+    keeper.add(blocker)
+    blocker.ran.get(timeout=LONG)
+
+    for _ in range(100):
+        keeper.hint(task)
+    release.set()
+    settle(keeper)
+
+    assert task.asked == 2
+
+
+def test_many_hints_leave_no_trace(keeper: Keeper) -> None:
+    task = Task()
+    task.action = lambda: setattr(task, "next", monotonic() + 1000)
+    keeper.add(task)
+    for _ in range(20):
+        task.next = monotonic() + 0.02
+        keeper.hint(task)
+        settle(keeper)
+
+    task.ran.get(timeout=LONG)
+    last = Task(due=monotonic() + 0.03)
+    keeper.add(last)
+    last.ran.get(timeout=LONG)
+    settle(keeper)
+
+    assert len(keeper._heap) == 1
 
 
 def test_a_duty_that_is_always_due_leaves_time_for_others(keeper: Keeper) -> None:
@@ -297,6 +331,36 @@ def test_removal_waits_for_a_duty_that_is_running(keeper: Keeper) -> None:
     release.set()
     assert keeper.remove(task, LONG)
     assert ended == ["ended"]
+
+
+def test_a_duty_removed_while_it_runs_is_asked_no_more(keeper: Keeper) -> None:
+    release = Event()
+    task = Task(0.0, lambda: release.wait(LONG))
+    keeper.add(task)
+    task.ran.get(timeout=LONG)
+    asked = task.asked
+
+    keeper.remove(task, 0.0)
+    release.set()
+    settle(keeper)
+
+    assert task.asked == asked
+
+
+def test_a_duty_may_remove_another_that_is_due_as_well(keeper: Keeper) -> None:
+    release = Event()
+    blocker, second = Task(0.0, lambda: release.wait(LONG)), Task(due=1.0)
+    first = Task(0.0, lambda: keeper.remove(second))
+    keeper.add(blocker)
+    blocker.ran.get(timeout=LONG)
+
+    keeper.add(first)
+    keeper.add(second)
+    release.set()
+    first.ran.get(timeout=LONG)
+    settle(keeper)
+
+    assert second.ran.empty()
 
 
 def test_a_duty_may_remove_itself(keeper: Keeper) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from dulse.links.waiting.aio import Event, Lock, Mutex, Signal, eagerly, finished, run_blocking, sleep, spawn
 
-LONG = 30.0
-"""Seconds that nothing here takes unless it is broken."""
+LONG = 100.0
+"""Seconds: longer than a test may take, so that waiting in vain is a failure."""
 
 
 async def from_thread(call: Callable[[], object]) -> None:

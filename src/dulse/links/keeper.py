@@ -222,7 +222,6 @@ class Keeper:
             try:
                 if duty is not None:
                     duty.run()
-                entry.not_before = 0.0
             except BaseException:  # whatever a duty raises, the others go on
                 entry.not_before = monotonic() + _PAUSE
                 _logger.exception("%r failed in the background; it is not run again within %s s", duty, _PAUSE)

@@ -129,7 +129,6 @@ class Keeper:
         try:
             if duty is not None:
                 await duty.run()
-            entry.not_before = 0.0
         except Exception:
             entry.not_before = monotonic() + _PAUSE
             _logger.exception("%r failed in the background; it is not run again within %s s", duty, _PAUSE)

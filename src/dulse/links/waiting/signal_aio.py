@@ -46,6 +46,7 @@ class Signal:
             seen = self._ticket
         loop = asyncio.get_running_loop()
         future = loop.create_future()
+        # Not every event loop takes an infinite delay.
         timer = loop.call_later(seconds, _end, future) if seconds < math.inf else None
         try:
             self._parked.append(future)
