@@ -98,11 +98,11 @@ class _Source:
     def next_consumer(self) -> Consumer | None:
         """Give the next one in turn that has room."""
         consumers = self.consumers
-        for _ in range(len(consumers)):
-            consumer = consumers[0]
-            if len(consumers) > 1:
-                consumers.rotate(-1)
+        for consumer in consumers:
             if consumer.has_room():
+                if len(consumers) > 1:
+                    consumers.remove(consumer)
+                    consumers.append(consumer)
                 return consumer
         return None
 

@@ -232,7 +232,9 @@ class VirtualChannel:
                 tag = self._ledger.skip() if no_ack else self._ledger.add((leased, None))
                 if no_ack:
                     self._settlements.add(leased.token)
-            return _delivery(tag, leased, record, None)
+            if leased.deliveries > 1:
+                return _again(tag, leased, record, None)
+            return Delivery(tag, False, record.exchange, record.routing_key, record.properties, record.body)
 
     # -------------------------------------------------------------------------------------------- settle
 
@@ -243,11 +245,14 @@ class VirtualChannel:
         """
         record = leased.payload if self._objects else self._dispatch.unseal(leased.payload)
         tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
-        return _delivery(tag, leased, record, consumer.tag)
+        if leased.deliveries > 1:
+            return _again(tag, leased, record, consumer.tag)
+        return Delivery(tag, False, record.exchange, record.routing_key, record.properties, record.body, consumer.tag)
 
     async def ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Settle deliveries; see TransportChannel."""
-        self._check_open("basic_ack")
+        if not self.is_open:
+            self._check_open("basic_ack")
         try:
             with self._mutex:
                 for leased, window in self._ledger.take(delivery_tag, multiple=multiple, method="basic_ack"):
@@ -370,10 +375,8 @@ class VirtualChannel:
             raise errors.make(errors.ChannelClosed, text, method=method)
 
 
-def _delivery(tag: int, leased: Leased, record: Record, consumer_tag: str | None) -> Delivery:
-    properties = record.properties
-    again = leased.deliveries > 1
-    if again:
-        headers = {**(properties.get("headers") or {}), "x-delivery-count": leased.deliveries - 1}
-        properties = {**properties, "headers": headers}
-    return Delivery(tag, again, record.exchange, record.routing_key, properties, record.body, consumer_tag)
+def _again(tag: int, leased: Leased, record: Record, consumer_tag: str | None) -> Delivery:
+    """Make the delivery of a record that was delivered before, telling how often, as quorum queues do."""
+    headers = {**(record.properties.get("headers") or {}), "x-delivery-count": leased.deliveries - 1}
+    properties = {**record.properties, "headers": headers}
+    return Delivery(tag, True, record.exchange, record.routing_key, properties, record.body, consumer_tag)

@@ -109,7 +109,7 @@ class VirtualTransport:
 
     async def drain(self, timeout: float | None = None) -> None:
         """Hand over one message; see Transport."""
-        if self.settlements and self.settlements.are_overdue():
+        if self.settlements.tokens and self.settlements.are_overdue():
             await self.settlements.write()
         handed = self._hand_over() or await self._await_message(timeout)
         await finished(handed[0].on_delivery(handed[1]))

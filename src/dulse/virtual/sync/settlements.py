@@ -25,18 +25,16 @@ class Settlements:
         self._owner = owner
         self._mutex = mutex
         self._on_first = on_first
-        self._tokens: list[Token] = []
+        self.tokens: list[Token] = []
+        """What is to be written; look, and leave it to the methods."""
         self._since = 0.0
 
     def __repr__(self) -> str:
-        return f"<Settlements: {len(self._tokens)} to write>"
-
-    def __len__(self) -> int:
-        return len(self._tokens)
+        return f"<Settlements: {len(self.tokens)} to write>"
 
     def add(self, token: Token) -> None:
         """Have a record deleted with the next write, within some milliseconds; the caller holds the mutex."""
-        tokens = self._tokens
+        tokens = self.tokens
         tokens.append(token)
         if len(tokens) == 1:
             self._since = time.monotonic()
@@ -48,7 +46,7 @@ class Settlements:
 
     def take(self) -> list[Token]:
         """Give what is to be written, to whoever writes it now; the caller holds the mutex."""
-        tokens, self._tokens = self._tokens, []
+        tokens, self.tokens = self.tokens, []
         return tokens
 
     def write(self) -> None:

@@ -110,7 +110,7 @@ class VirtualTransport:
 
     def drain(self, timeout: float | None = None) -> None:
         """Hand over one message; see Transport."""
-        if self.settlements and self.settlements.are_overdue():
+        if self.settlements.tokens and self.settlements.are_overdue():
             self.settlements.write()
         handed = self._hand_over() or self._await_message(timeout)
         handed[0].on_delivery(handed[1])
