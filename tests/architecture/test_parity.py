@@ -6,6 +6,7 @@ import enum
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from importlib import import_module
 from types import ModuleType
 
@@ -69,6 +70,8 @@ def parameters(value: object) -> str:
     """Describe parameters without their annotations, which name the other form's types."""
     if isinstance(value, property):
         return "property" if value.fset is None else "property that can be set"
+    if isinstance(value, cached_property):
+        return "cached property"
     function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
     assert callable(function)
     try:
