@@ -51,7 +51,8 @@ class Upkeep:
         """Begin: from now on the keeper calls `run` whenever something is due."""
         now = time.monotonic()
         self._renew_at = now + self._renew_every
-        self._look_at = self._bury_at = now + LOOK_EVERY
+        self._look_at = now + LOOK_EVERY
+        self._bury_at = now
         keeper().add(self)
 
     def stop(self) -> None:
@@ -174,5 +175,6 @@ class Upkeep:
             self._transport.catalogue.carry_out(partial(decide_burial, owner=owner))
             while self._storage.forget(owner):
                 pass
-        pause = LOOK_EVERY if owners else max(0.01, min(seconds or NEVER, self._lease_ms / 1000))
-        self._bury_at = time.monotonic() + pause
+        unforeseen = self._storage.capabilities.leases == "process"
+        pause = LOOK_EVERY if owners or unforeseen else self._lease_ms / 1000
+        self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))
