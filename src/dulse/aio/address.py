@@ -147,7 +147,7 @@ class BrokerAddress:
     @property
     def driver(self) -> Driver:
         """Who serves the transport's name; raises UnknownTransport."""
-        return self.transport_cls if isinstance(self.transport_cls, Driver) else find_driver(self.transport_cls)
+        return _driver(self.transport_cls)
 
     # ------------------------------------------------------------------------------------------- driver
 
@@ -196,7 +196,7 @@ class BrokerAddress:
         """
         for place in self.alt:
             if "://" in place:
-                find_driver(parse_url(place).transport)
+                _driver(self._given["transport"] or parse_url(place).transport)
         self.driver.open_asyncio(self._settings(self._parameters(None if callable(self.password) else self.password)))
 
     def retry_options(self) -> SharedOptions:
@@ -260,9 +260,13 @@ class BrokerAddress:
                 repr(sorted(self.transport_options.items())),
                 repr(self.ssl),
                 id(self.observer),
-                id(self.clock),
+                None if isinstance(self.clock, SystemClock) else id(self.clock),
             )
         )
+
+
+def _driver(transport: str | Driver) -> Driver:
+    return transport if isinstance(transport, Driver) else find_driver(transport)
 
 
 def _alternates(places: list[str], others: list[str]) -> list[str]:

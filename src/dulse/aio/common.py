@@ -6,11 +6,11 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import cache
 from itertools import count
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 from uuid import NAMESPACE_OID, uuid3, uuid4, uuid5
 
 from dulse import errors
@@ -47,8 +47,6 @@ __all__ = [
     "send_reply",
     "uuid",
 ]
-
-T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -304,13 +302,13 @@ async def revive_connection(
 
 async def insured(
     pool: ConnectionPool,
-    fun: Callable[..., Awaitable[T] | T],
+    fun: Callable[..., Any],
     args: Iterable[Any],
     kwargs: Mapping[str, Any],
     errback: Callable[[Exception, float], Any] | None = None,
     on_revive: Callable[[Channel], Any] | None = None,
     **policy: Any,
-) -> T:
+) -> Any:
     """Call `fun` with a `connection` out of a pool and a `channel`, again when the connection breaks.
 
     `policy` holds arguments of `Connection.ensure`; by default failures are logged.

@@ -14,6 +14,7 @@ from dulse.aio.lifetimes import lifetimes
 from dulse.aio.retrying import Retries, Retrying, Stopwatch, make_policy
 from dulse.aio.session import CONNECTION_ERRORS, RECOVERABLE_CONNECTION_ERRORS, Session, is_retryable
 from dulse.links.waiting.aio import Lock, finished
+from dulse.transport import AsyncTransportChannel
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that closing takes at most where the caller names none."""
@@ -328,4 +329,8 @@ class Connecting(BrokerAddress):
         self._was_open = False
         self.declared_entities.clear()
         if session is not None:
-            session.discard()
+            session.inherit(self._renew)
+            self._draft = session
+
+    async def _renew(self, channel: Channel) -> AsyncTransportChannel:
+        return await (await self._live()).renew(channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self
 
 from dulse import errors
 from dulse.aio import messaging, simple
@@ -24,8 +24,6 @@ from dulse.aio.session import (
 )
 from dulse.links.waiting.aio import finished
 from dulse.policy.clocks import SystemClock
-
-T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ class Connection(Connecting):
     def ensure(
         self,
         obj: Any,
-        fun: Callable[..., Awaitable[T] | T],
+        fun: Callable[..., Any],
         errback: Errback | None = None,
         max_retries: Retries = ...,
         interval_start: float = 1,
@@ -84,7 +82,7 @@ class Connection(Connecting):
         callback: Callable[[], Any] | None = None,
         timeout: float | None = None,
         jitter: float = 0,
-    ) -> Callable[..., Awaitable[T]]:
+    ) -> Callable[..., Awaitable[Any]]:
         """Wrap `fun` so that it is called again when the connection or channel breaks, or the broker blocks.
 
         Before that, the connection is opened anew if it does not work, `obj.revive(channel)` is called with the
@@ -100,7 +98,7 @@ class Connection(Connecting):
         repeated: tuple[type[Exception], ...] = (*_BREAKING, errors.Blocked, *always)
         caught: tuple[type[Exception], ...] = (*repeated, *NOT_OPENED)
 
-        async def ensured(*args: Any, **kwargs: Any) -> T:
+        async def ensured(*args: Any, **kwargs: Any) -> Any:
             retrying = Retrying(self.clock, policy, errback, callback)
             broken = False
             while True:
@@ -131,7 +129,7 @@ class Connection(Connecting):
 
     def autoretry(
         self,
-        fun: Callable[..., Awaitable[T] | T],
+        fun: Callable[..., Any],
         channel: Channel | None = None,
         errback: Errback | None = None,
         max_retries: Retries = ...,
@@ -144,14 +142,14 @@ class Connection(Connecting):
         callback: Callable[[], Any] | None = None,
         timeout: float | None = None,
         jitter: float = 0,
-    ) -> Callable[..., Awaitable[tuple[T, Channel]]]:
+    ) -> Callable[..., Awaitable[tuple[Any, Channel]]]:
         """Wrap `fun`, which takes a keyword `channel`, as `ensure` does; a call gives its result and the channel used.
 
         The first channel is `channel`, or the default channel.
         """
         holder = _Holder(channel)
 
-        async def call(*args: Any, **kwargs: Any) -> tuple[T, Channel]:
+        async def call(*args: Any, **kwargs: Any) -> tuple[Any, Channel]:
             used = holder.channel
             if used is None:
                 used = holder.channel = await self.default_channel
@@ -318,7 +316,7 @@ def _unpickled(kind: type[Connection], keywords: dict[str, Any]) -> Connection:
     return kind(**keywords)
 
 
-def _named(wrapper: Callable[..., T], wrapped: Callable[..., Any]) -> Callable[..., T]:
+def _named(wrapper: Callable[..., Any], wrapped: Callable[..., Any]) -> Callable[..., Any]:
     """Let a wrapper show what it wraps."""
     wrapper.__name__ = f"{getattr(wrapped, '__name__', type(wrapped).__name__)}(ensured)"
     wrapper.__doc__ = wrapped.__doc__

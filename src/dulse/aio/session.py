@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from dulse import errors
 from dulse.aio.channel import Channel
 from dulse.aio.contracts import Client
+from dulse.aio.inherited import inherit
 from dulse.model.capabilities import Capabilities
-from dulse.transport import AsyncTransport, Driver, Settings
+from dulse.transport import AsyncTransport, AsyncTransportChannel, Driver, Settings
 
 CONNECTION_ERRORS: tuple[type[Exception], ...] = (errors.ConnectionError, errors.StorageError)
 """What tells that the way to the broker does not work."""
@@ -147,6 +149,20 @@ class Session:
         """Forget everything, without I/O."""
         self.is_open = False
         self.transport.discard()
+
+    def inherit(self, renew: Callable[[Channel], Awaitable[AsyncTransportChannel]]) -> None:
+        """Be a link that is not open yet, in a forked child; `renew` opens its channels anew when they are used."""
+        inherited, self._channels = self.channels, []
+        self.discard()
+        self.transport = self.driver.open_asyncio(self.settings)
+        for channel in inherited:
+            inherit(channel, renew)
+
+    async def renew(self, channel: Channel) -> AsyncTransportChannel:
+        """Open a channel anew that was inherited."""
+        renewed = await self.transport.channel()
+        self._channels = [*self.channels, channel]
+        return renewed
 
 
 def is_retryable(failure: Exception) -> bool:
