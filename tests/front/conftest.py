@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,3 +16,24 @@ import pytest
 def url() -> str:
     """Name a broker in memory that no other test has."""
     return f"memory://{uuid4().hex}"
+
+
+@pytest.fixture
+def frames() -> Any:
+    """Give a context in which the names of dulse's functions are listed as they are called."""
+    return _listed()
+
+
+@contextmanager
+def _listed() -> Iterator[list[str]]:
+    names: list[str] = []
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and "/dulse/" in frame.f_code.co_filename:
+            names.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        yield names
+    finally:
+        sys.setprofile(None)

@@ -279,6 +279,7 @@ class Consumer(Attached, Generic[Payload]):
             raise errors.make(errors.InvalidArgument, text)
         if self._inbox is None:
             self._inbox = Inbox()
+        self._inbox.raise_if_ended()
         self.consume()
         given = 0
         while limit is None or given < limit:

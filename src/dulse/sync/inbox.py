@@ -30,10 +30,7 @@ class Inbox(Generic[Payload]):
         waited = False
         while not self.messages:
             left = _SLICE if deadline is None else deadline - clock.monotonic()
-            if self.ended:
-                queue = self.ended.pop(0)
-                text = f"the broker has ended the consumer of queue {queue!r}: it may have been deleted"
-                raise errors.make(errors.ConsumerCancelled, text, method="basic_cancel")
+            self.raise_if_ended()
             if not consuming() or (waited and left <= 0):
                 return None
             waited = True
@@ -42,6 +39,13 @@ class Inbox(Generic[Payload]):
             except errors.DeadlineExceeded:
                 continue
         return self.messages.popleft()
+
+    def raise_if_ended(self) -> None:
+        """Raise ConsumerCancelled, once for each queue, where the broker has ended a consumer."""
+        if self.ended:
+            queue = self.ended.pop(0)
+            text = f"the broker has ended the consumer of queue {queue!r}: it may have been deleted"
+            raise errors.make(errors.ConsumerCancelled, text, method="basic_cancel")
 
     def give_back(self) -> None:
         """Return to the broker what was not given out."""

@@ -1,0 +1,481 @@
+"""Consumers that hand messages to callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from dulse import errors
+from dulse.aio.connection import Connection
+from dulse.aio.entity import Exchange, Queue
+from dulse.aio.message import Message
+from dulse.aio.messaging import Consumer
+
+
+class Seen(list[Any]):
+    """Callbacks that note what they get."""
+
+    def callback(self, body: Any, message: Message) -> None:
+        self.append(body)
+
+    async def acking(self, body: Any, message: Message) -> None:
+        self.append(body)
+        await message.ack()
+
+
+async def publish(connection: Connection, *bodies: Any, queue: str = "q") -> None:
+    producer = connection.Producer(routing_key=queue)
+    for body in bodies:
+        await producer.publish(body, declare=[Queue(queue)])
+
+
+async def drain(connection: Connection, times: int = 1) -> None:
+    for _ in range(times):
+        await connection.drain_events(timeout=2)
+
+
+async def nothing_comes(connection: Connection) -> bool:
+    try:
+        await connection.drain_events(timeout=0.02)
+    except errors.DeadlineExceeded:
+        return True
+    return False
+
+
+# ------------------------------------------------------------------------------------------------------ callbacks
+
+
+async def test_callbacks_get_payload_and_message_in_order(url: str) -> None:
+    seen: list[tuple[str, Any, Message]] = []
+    async with Connection(url) as connection:
+        await publish(connection, {"a": 1})
+        consumer = connection.Consumer(Queue("q"), callbacks=[lambda body, message: seen.append(("1", body, message))])
+        consumer.register_callback(lambda body, message: seen.append(("2", body, message)))
+        await consumer.consume()
+        await drain(connection)
+        (first, body, message), (second, _, same) = seen
+        assert (first, second, body) == ("1", "2", {"a": 1})
+        assert message is same
+        assert message.delivery_info["routing_key"] == "q"
+
+
+async def test_on_message_gets_the_message_undecoded_and_callbacks_nothing(url: str) -> None:
+    seen = Seen()
+    messages: list[Message] = []
+    async with Connection(url) as connection:
+        await publish(connection, {"a": 1})
+        async with connection.Consumer(Queue("q"), on_message=messages.append, callbacks=[seen.callback]):
+            await drain(connection)
+        assert seen == []
+        assert messages[0].payload == {"a": 1}
+
+
+async def test_async_callbacks_are_finished_before_draining_ends(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        await publish(connection, b"1", b"2")
+        async with connection.Consumer(Queue("q"), callbacks=[seen.acking], prefetch_count=1):
+            await drain(connection, 2)
+        assert seen == [b"1", b"2"]
+
+
+async def test_several_queues_are_consumed(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        await publish(connection, b"1", queue="a")
+        await publish(connection, b"2", queue="b")
+        async with connection.Consumer([Queue("a"), Queue("b")], callbacks=[seen.acking]):
+            await drain(connection, 2)
+        assert sorted(seen) == [b"1", b"2"]
+
+
+async def test_without_callbacks_a_message_is_an_error_that_says_so(url: str) -> None:
+    async with Connection(url) as connection:
+        await publish(connection, b"1")
+        async with connection.Consumer(Queue("q")):
+            with pytest.raises(NotImplementedError, match="has no callbacks"):
+                await drain(connection)
+
+
+async def test_tracers_see_each_delivery(url: str) -> None:
+    seen: list[str] = []
+
+    class Traced(Consumer):
+        async def _receive_callback(self, message: Message) -> None:
+            seen.append("callback")
+            await super()._receive_callback(message)
+
+        async def receive(self, body: Any, message: Message) -> None:
+            seen.append(f"receive {body!r}")
+            await super().receive(body, message)
+
+    async with Connection(url) as connection:
+        await publish(connection, b"1")
+        async with Traced(connection, [Queue("q")], callbacks=[lambda body, _: seen.append(f"done {body!r}")]):
+            await drain(connection)
+    assert seen == ["callback", "receive b'1'", "done b'1'"]
+
+
+async def test_two_consumers_of_one_queue_on_one_connection_both_get_their_share(url: str) -> None:
+    first, second = Seen(), Seen()
+    async with Connection(url) as connection:
+        await publish(connection, *range(10))
+        async with (
+            connection.Consumer(Queue("q"), callbacks=[first.callback], prefetch_count=5),
+            connection.Consumer(Queue("q"), callbacks=[second.callback], prefetch_count=5),
+        ):
+            await drain(connection, 10)
+        assert (len(first), len(second)) == (5, 5)
+        assert sorted(first + second) == list(range(10))
+
+
+# --------------------------------------------------------------------------------------------------------- errors
+
+
+async def test_an_exception_of_a_callback_comes_out_and_the_message_stays_unsettled(url: str) -> None:
+    def fail(body: Any, message: Message) -> None:
+        raise ZeroDivisionError
+
+    async with Connection(url) as connection:
+        await publish(connection, b"1")
+        async with connection.Consumer(Queue("q"), callbacks=[fail]) as consumer:
+            with pytest.raises(ZeroDivisionError):
+                await drain(connection)
+            seen = Seen()
+            consumer.callbacks = [seen.callback]
+            await consumer.recover()
+            await drain(connection)
+            assert seen == [b"1"]
+
+
+async def test_what_cannot_be_decoded_comes_out_and_the_consumer_lives_on(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        await Queue("q")(connection).declare()
+        await connection.Producer(routing_key="q").publish(b"{", content_type="application/json")
+        await publish(connection, b"2")
+        async with connection.Consumer(Queue("q"), callbacks=[seen.callback]):
+            with pytest.raises(errors.DecodeError, match="application/json"):
+                await drain(connection)
+            await drain(connection)
+        assert seen == [b"2"]
+
+
+async def test_on_decode_error_gets_what_cannot_be_decoded(url: str) -> None:
+    wrong: list[tuple[bytes, Exception]] = []
+    seen = Seen()
+
+    async def on_decode_error(message: Message, error: Exception) -> None:
+        wrong.append((message.body, error))
+        await message.reject()
+
+    async with Connection(url) as connection:
+        await Queue("q")(connection).declare()
+        await connection.Producer(routing_key="q").publish(b"{", content_type="application/json")
+        await publish(connection, b"2")
+        async with connection.Consumer(Queue("q"), callbacks=[seen.callback], on_decode_error=on_decode_error):
+            await drain(connection, 2)
+        ((body, error),) = wrong
+        assert body == b"{"
+        assert isinstance(error, errors.DecodeError)
+        assert seen == [b"2"]
+
+
+async def test_an_undecodable_message_can_be_rejected_to_a_dead_letter_queue(url: str) -> None:
+    dead = Queue("dead")
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    async with Connection(url) as connection:
+        queue = Queue("q", queue_arguments=arguments)
+        await dead(connection).declare()
+        await queue(connection).declare()
+        await connection.Producer(routing_key="q").publish(b"{", content_type="application/json")
+        async with connection.Consumer(queue, callbacks=[], on_decode_error=lambda message, _: message.reject()):
+            await drain(connection)
+        buried = await dead(connection).get()
+        assert buried is not None
+        assert buried.body == b"{"
+
+
+async def test_a_content_type_that_is_not_accepted_is_disallowed(url: str) -> None:
+    refused: list[Exception] = []
+    async with Connection(url) as connection:
+        await publish(connection, {"a": 1}, "text")
+        async with connection.Consumer(
+            Queue("q"),
+            callbacks=[lambda *_: None],
+            accept=["text/plain"],
+            on_decode_error=lambda _, e: refused.append(e),
+        ):
+            await drain(connection, 2)
+        (error,) = refused
+        assert isinstance(error, errors.ContentDisallowed)
+        assert isinstance(error, Consumer.ContentDisallowed)
+
+
+async def test_a_serializer_that_is_off_is_read_where_it_is_accepted(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        queue = Queue("q")(connection)
+        await queue.declare()
+        await connection.Producer(routing_key="q").publish({"a": 1}, serializer="yaml")
+        async with connection.Consumer(queue, callbacks=[seen.callback]) as consumer:
+            with pytest.raises(errors.ContentDisallowed):
+                await drain(connection)
+            consumer.accept = {"application/x-yaml"}
+            await consumer.recover()
+            await drain(connection)
+        assert seen == [{"a": 1}]
+
+
+@pytest.mark.parametrize("handled", [True, False])
+async def test_a_damaged_body_reaches_on_decode_error_even_with_on_message(url: str, handled: bool) -> None:
+    wrong: list[Exception] = []
+    right: list[Message] = []
+    async with Connection(url) as connection:
+        await Queue("q")(connection).declare()
+        headers = {"compression": "application/x-gzip"}
+        await connection.Producer(routing_key="q").publish(b"no zlib", headers=headers)
+        consumer = connection.Consumer(Queue("q"), on_message=right.append)
+        if handled:
+            consumer.on_decode_error = lambda _, error: wrong.append(error)
+        await consumer.consume()
+        await drain(connection)
+        assert (len(wrong), len(right)) == ((1, 0) if handled else (0, 1))
+
+
+async def test_expansion_is_bounded_for_each_consumer(url: str) -> None:
+    async with Connection(url) as connection:
+        await Queue("q")(connection).declare()
+        await connection.Producer(routing_key="q").publish("x" * 1000, compression="zlib")
+        async with connection.Consumer(Queue("q"), callbacks=[lambda *_: None], expansion_limit=999):
+            with pytest.raises(errors.DecodeError, match="999"):
+                await drain(connection)
+
+
+# --------------------------------------------------------------------------------------------------------- queues
+
+
+async def test_queues_are_declared_with_exchange_and_bindings(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        exchange = Exchange("x", "topic")
+        async with connection.Consumer(Queue("q", exchange, "a.*"), callbacks=[seen.callback]):
+            await exchange(connection).publish(b"1", "a.b")
+            await drain(connection)
+        assert seen == [b"1"]
+
+
+async def test_without_auto_declare_a_missing_queue_is_not_found(url: str) -> None:
+    async with Connection(url) as connection:
+        consumer = connection.Consumer(Queue("q"), auto_declare=False, callbacks=[lambda *_: None])
+        with pytest.raises(errors.NotFound, match="'q'"):
+            await consumer.consume()
+        assert not consumer.consuming_from("q")
+
+
+async def test_a_queue_without_a_name_is_consumed_under_the_brokers(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        async with connection.Consumer(Queue("", exclusive=True), callbacks=[seen.callback]) as consumer:
+            (queue,) = consumer.queues
+            assert queue.name
+            await connection.Producer().publish(b"1", routing_key=queue.name)
+            await drain(connection)
+        assert seen == [b"1"]
+
+
+async def test_a_queue_can_be_added_and_is_consumed_from_the_next_call_on(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        async with connection.Consumer(Queue("a"), callbacks=[seen.callback]) as consumer:
+            added = await consumer.add_queue(Queue("b"))
+            assert added.is_bound
+            assert (consumer.consuming_from("a"), consumer.consuming_from(Queue("b"))) == (True, False)
+            await consumer.consume()
+            assert consumer.consuming_from("b")
+            await publish(connection, b"1", queue="b")
+            await drain(connection)
+        assert seen == [b"1"]
+
+
+async def test_one_queue_can_be_cancelled_and_is_forgotten(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        async with connection.Consumer([Queue("a"), Queue("b")], callbacks=[seen.callback]) as consumer:
+            await consumer.cancel_by_queue(Queue("a"))
+            await consumer.cancel_by_queue("unknown")
+            await consumer.consume()
+            await publish(connection, b"1", queue="a")
+            await publish(connection, b"2", queue="b")
+            await drain(connection)
+            assert await nothing_comes(connection)
+            assert [queue.name for queue in consumer.queues] == ["b"]
+        assert seen == [b"2"]
+
+
+async def test_purge_empties_all_queues(url: str) -> None:
+    async with Connection(url) as connection:
+        await publish(connection, b"1", b"2", queue="a")
+        await publish(connection, b"3", queue="b")
+        assert await connection.Consumer([Queue("a"), Queue("b")]).purge() == 3
+
+
+# -------------------------------------------------------------------------------------------------------- consume
+
+
+async def test_cancel_gives_back_what_was_not_handed_over(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        await publish(connection, b"1", b"2", b"3")
+        async with connection.Consumer(Queue("q"), callbacks=[seen.acking]):
+            await drain(connection)
+        assert await nothing_comes(connection)
+        assert seen == [b"1"]
+        assert await Queue("q")(connection).purge() == 2
+
+
+async def test_leaving_by_an_exception_cancels_too(url: str) -> None:
+    async with Connection(url) as connection:
+        consumer = connection.Consumer(Queue("q"), callbacks=[lambda *_: None])
+
+        async def fail() -> None:
+            async with consumer:
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        assert not consumer.consuming_from("q")
+
+
+async def test_leaving_after_the_channel_was_closed_is_no_error(url: str) -> None:
+    async with Connection(url) as connection:
+        channel = await connection.channel()
+        async with channel.Consumer(Queue("q"), callbacks=[lambda *_: None]):
+            await channel.close()
+
+
+@pytest.mark.parametrize(("of_queue", "of_consumer", "of_call"), [(1, None, None), (0, 1, None), (0, 0, 1)])
+async def test_no_ack_of_queue_consumer_or_call_leaves_nothing_to_settle(
+    url: str, of_queue: int, of_consumer: int | None, of_call: int | None
+) -> None:
+    async with Connection(url) as connection:
+        await publish(connection, b"1")
+        queue = Queue("q", no_ack=bool(of_queue))
+        seen: list[Message] = []
+        consumer = connection.Consumer(
+            queue, no_ack=None if of_consumer is None else bool(of_consumer), on_message=seen.append
+        )
+        await consumer.consume(None if of_call is None else bool(of_call))
+        await drain(connection)
+        await consumer.recover()
+        assert await nothing_comes(connection)
+        assert seen[0].no_ack
+
+
+async def test_each_consumer_has_its_own_prefetch_count(url: str) -> None:
+    one, two = Seen(), Seen()
+    async with Connection(url) as connection:
+        await publish(connection, *range(5), queue="a")
+        await publish(connection, *range(5), queue="b")
+        channel = await connection.default_channel
+        first = channel.Consumer(Queue("a"), callbacks=[one.callback], prefetch_count=1)
+        second = channel.Consumer(Queue("b"), callbacks=[two.callback], prefetch_count=2)
+        await second.declare()
+        await first.consume()
+        await second.consume()
+        await drain(connection, 3)
+        assert await nothing_comes(connection)
+        assert (one, two) == ([0], [0, 1])
+
+
+async def test_qos_bounds_what_is_consumed_from_then_on(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        await publish(connection, *range(5))
+        consumer = connection.Consumer(Queue("q"), callbacks=[seen.callback], prefetch_count=1)
+        await consumer.qos(prefetch_count=3)
+        await consumer.consume()
+        await drain(connection, 3)
+        assert await nothing_comes(connection)
+
+
+async def test_flow_pauses_and_resumes(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        async with connection.Consumer(Queue("q"), callbacks=[seen.callback]) as consumer:
+            await consumer.flow(False)
+            await publish(connection, b"1")
+            assert await nothing_comes(connection)
+            await consumer.flow(True)
+            await drain(connection)
+        assert seen == [b"1"]
+
+
+async def test_the_tag_has_the_prefix(url: str) -> None:
+    seen: list[Message] = []
+    async with Connection(url) as connection:
+        await publish(connection, b"1")
+        async with connection.Consumer(Queue("q"), on_message=seen.append, tag_prefix="mine-"):
+            await drain(connection)
+        assert seen[0].delivery_info["consumer_tag"].startswith("mine-")
+
+
+# -------------------------------------------------------------------------------------------------------- channel
+
+
+async def test_revived_on_another_channel_it_consumes_what_it_did_before(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        async with await connection.channel() as channel:
+            consumer = channel.Consumer(Queue("a"), callbacks=[seen.callback])
+            await consumer.consume(no_ack=True)
+            await consumer.add_queue(Queue("b"))
+        await consumer.revive(await connection.channel())
+        assert (consumer.consuming_from("a"), consumer.consuming_from("b")) == (True, False)
+        await publish(connection, b"1", queue="a")
+        await drain(connection)
+        await consumer.recover()
+        assert await nothing_comes(connection)
+        assert seen == [b"1"]
+
+
+async def test_a_consumer_without_channel_says_so(url: str) -> None:
+    consumer: Consumer = Consumer(None, [Queue("q")], callbacks=[lambda *_: None])
+    with pytest.raises(errors.NotBoundError, match=r"revive\(\)"):
+        await consumer.consume()
+    async with Connection(url) as connection:
+        await consumer.revive(connection)
+        assert consumer.connection is connection
+        assert consumer.channel is await connection.default_channel
+
+
+async def test_class_attributes_are_the_defaults_of_a_subclass(url: str) -> None:
+    seen = Seen()
+
+    class Mine(Consumer):
+        auto_declare = False
+        no_ack = True
+        prefetch_count = 1
+        callbacks: Sequence[Any] = (seen.callback,)  # type: ignore[assignment]
+
+        def on_decode_error(self, message: Message, error: Exception) -> None:
+            seen.append(error)
+
+    async with Connection(url) as connection:
+        await Queue("q")(connection).declare()
+        await connection.Producer(routing_key="q").publish(b"{", content_type="application/json")
+        await publish(connection, b"2")
+        async with Mine(connection, [Queue("q")]) as consumer:
+            await drain(connection, 2)
+            consumer.register_callback(lambda *_: None)
+        assert isinstance(seen[0], errors.DecodeError)
+        assert seen[1] == b"2"
+        assert Mine.callbacks == (seen.callback,)
+
+
+async def test_a_repr_states_the_condition(url: str) -> None:
+    async with Connection(url) as connection, connection.Consumer([Queue("a")]) as consumer:
+        await consumer.add_queue(Queue("b"))
+        assert repr(consumer) == "<Consumer of a*, b (* consuming): on <Channel 1: open>>"
