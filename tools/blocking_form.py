@@ -28,6 +28,7 @@ NAMES = {
     "AsyncGenerator": "Generator",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncManagement": "Management",
     "AsyncObserver": "Observer",
     "AsyncStorage": "Storage",
     "AsyncTransport": "Transport",

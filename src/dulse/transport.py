@@ -1,4 +1,4 @@
-"""The contracts between the front ends and a broker: Driver, Transport and TransportChannel; and who serves a URL.
+"""The contracts between the front ends and a broker: Driver, Transport, TransportChannel, Management; who serves a URL.
 
 A *driver* is found by URL scheme and opens a *transport*: one open link to one broker, or one open store. A transport
 gives *channels*, in AMQP's sense. The front ends know nothing else of a broker. Each contract has a blocking and an
@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.commands import Command
+from dulse.model.inspection import QueueStatus, WaitingMessage
 from dulse.model.message import Delivery, Outgoing, Properties, Returned
 from dulse.model.parameters import Parameters
 from dulse.policy.clocks import Clock
@@ -148,12 +149,42 @@ class TransportChannel(Protocol):
         ...
 
 
+class Management(Protocol):
+    """What a broker may offer besides channels, in its blocking form; a refusal closes nothing.
+
+    A transport that cannot offer it has None in its place.
+    """
+
+    def queues(self, names: Sequence[str] = ()) -> Sequence[QueueStatus]:
+        """Describe these queues in the order given, or all there are in that of their names. Raises NotFound."""
+        ...
+
+    def peek(self, queue: str, count: int = 1) -> Sequence[WaitingMessage]:
+        """Look at up to so many messages that would be delivered next; none of them is taken. Raises NotFound."""
+        ...
+
+    def move(self, source: str, destination: str, limit: int = 1000) -> int:
+        """Move up to so many ready messages from one queue to another, the next ones first; gives their number.
+
+        With the capability `atomic_forward` each of them is in exactly one of the queues at any moment, whatever ends
+        the process. A message keeps its properties, and gets priority and time to live as if it were published to
+        `destination`. Full queues are not overfilled and drop nothing: Refused is raised if there is room for none.
+        Raises NotFound, ResourceLocked (exclusive to somebody else), InvalidArgument (one and the same queue).
+        """
+        ...
+
+
 class Transport(Protocol):
     """One open link to one broker, in its blocking form."""
 
     @property
     def capabilities(self) -> Capabilities:
         """What this broker can do."""
+        ...
+
+    @property
+    def management(self) -> Management | None:
+        """What it offers besides channels, if anything."""
         ...
 
     def open(self, timeout: float) -> None:
@@ -247,11 +278,24 @@ class AsyncTransportChannel(Protocol):
     async def close(self, timeout: float | None = None) -> None: ...
 
 
+class AsyncManagement(Protocol):
+    """What a broker may offer besides channels, in its asyncio form; each method promises what its namesake does."""
+
+    async def queues(self, names: Sequence[str] = ()) -> Sequence[QueueStatus]: ...
+
+    async def peek(self, queue: str, count: int = 1) -> Sequence[WaitingMessage]: ...
+
+    async def move(self, source: str, destination: str, limit: int = 1000) -> int: ...
+
+
 class AsyncTransport(Protocol):
     """One open link to one broker, in its asyncio form; each method promises what its namesake does."""
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    @property
+    def management(self) -> AsyncManagement | None: ...
 
     async def open(self, timeout: float) -> None: ...
 

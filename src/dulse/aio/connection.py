@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from dulse import errors
 from dulse.aio import messaging, simple
@@ -14,6 +14,7 @@ from dulse.aio.connecting import NOT_OPENED, Connecting, Errback
 from dulse.aio.connection_pools import ChannelPool, ConnectionPool
 from dulse.aio.contracts import Client
 from dulse.aio.entity import Queue, adopt
+from dulse.aio.management import Manager
 from dulse.aio.retrying import Retries, Retrying, make_policy
 from dulse.aio.session import (
     CHANNEL_ERRORS,
@@ -210,10 +211,9 @@ class Connection(Connecting):
         return False
 
     @property
-    def manager(self) -> NoReturn:
-        """RabbitMQ's management interface, which no transport offers so far."""
-        text = f"the {self.driver.name} transport has no management interface: use the operations of Queue and Exchange"
-        raise errors.make(errors.NotSupported, text)
+    def manager(self) -> Manager:
+        """What can be seen and done besides channels: list queues, peek, move; connects when it is used."""
+        return Manager(self)
 
     # --------------------------------------------------------------------------------------------- make
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from dulse import errors
 from dulse.policy.clocks import SystemClock
@@ -16,6 +16,7 @@ from dulse.sync.connecting import NOT_OPENED, Connecting, Errback
 from dulse.sync.connection_pools import ChannelPool, ConnectionPool
 from dulse.sync.contracts import Client
 from dulse.sync.entity import Queue, adopt
+from dulse.sync.management import Manager
 from dulse.sync.retrying import Retries, Retrying, make_policy
 from dulse.sync.session import (
     CHANNEL_ERRORS,
@@ -210,10 +211,9 @@ class Connection(Connecting):
         return False
 
     @property
-    def manager(self) -> NoReturn:
-        """RabbitMQ's management interface, which no transport offers so far."""
-        text = f"the {self.driver.name} transport has no management interface: use the operations of Queue and Exchange"
-        raise errors.make(errors.NotSupported, text)
+    def manager(self) -> Manager:
+        """What can be seen and done besides channels: list queues, peek, move; connects when it is used."""
+        return Manager(self)
 
     # --------------------------------------------------------------------------------------------- make
 

@@ -280,11 +280,6 @@ def test_the_heartbeat_is_told_where_there_is_one() -> None:
     assert connection.get_heartbeat_interval() == 10
 
 
-def test_there_is_no_management_interface() -> None:
-    with pytest.raises(errors.NotSupported, match="memory"):
-        _ = Connection("memory://").manager
-
-
 def test_a_transport_may_be_given_as_a_driver(url: str) -> None:
     broker = FaultyBroker(url)
     connection = Connection("anything://example.com", transport=broker.driver)

@@ -26,6 +26,7 @@ from dulse.model.records import Leased, Put, Target
 from dulse.policy.clocks import Clock
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.aio.channel import VirtualChannel
+from dulse.virtual.aio.management import VirtualManagement
 from dulse.virtual.aio.publishing import Dispatch
 from dulse.virtual.aio.settlements import Settlements
 from dulse.virtual.aio.upkeep import Upkeep
@@ -72,6 +73,7 @@ class VirtualTransport:
         self._is_open = False
         self._upkeep = Upkeep(self, lease, max_hold)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep.settle_soon)
+        self.management = VirtualManagement(self)
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"

@@ -28,6 +28,7 @@ from dulse.policy.clocks import Clock
 from dulse.virtual.storage import Storage
 from dulse.virtual.sync.catalogue import Catalogue
 from dulse.virtual.sync.channel import VirtualChannel
+from dulse.virtual.sync.management import VirtualManagement
 from dulse.virtual.sync.publishing import Dispatch
 from dulse.virtual.sync.settlements import Settlements
 from dulse.virtual.sync.upkeep import Upkeep
@@ -73,6 +74,7 @@ class VirtualTransport:
         self._is_open = False
         self._upkeep = Upkeep(self, lease, max_hold)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep.settle_soon)
+        self.management = VirtualManagement(self)
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"
