@@ -91,8 +91,11 @@ class Bell:
                     self.rings += rung
                     self._turn.notify_all()
 
+    def _is_armed(self) -> bool:
+        return self._inotify is not None and self._inotify.is_armed
+
     def _hears(self) -> bool:
-        """Tell whether inotify will report changes; start it at the first wait, and again when the file was replaced."""
+        """Tell whether inotify will report changes; begin with it at the first wait, and anew for a new file."""
         if self._inotify is None and self._push:
             try:
                 self._inotify = Inotify(self._path)
@@ -106,7 +109,10 @@ class Bell:
         """Listen until something is heard; tells whether the file changed and whether it rang."""
         pause = FIRST_PAUSE
         while True:
+            heard_before = self._is_armed()
             hears = self._hears()
+            if hears and not heard_before:
+                return True, False  # what was written before we listened
             left = until - time.monotonic()
             if left <= 0:
                 return False, False

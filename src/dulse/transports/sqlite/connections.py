@@ -33,6 +33,10 @@ NOT_OPEN_HERE: Final = (errors.ConnectionClosed, "was opened by the parent proce
 CLOSED: Final = (errors.ConnectionClosed, "is closed: call open()")
 
 
+class _UndoneError(Exception):
+    """A transaction was undone by a call that came in between, and is to be done again."""
+
+
 class Connections:
     """The connections of one Storage object to one file."""
 
@@ -59,18 +63,12 @@ class Connections:
 
     def open(self, seconds: float) -> None:
         """Let connections be made; each call may take so many seconds from now on."""
-        if forks.is_inherited(self._place.identity):
-            text = (
-                f"this process was forked while a thread of its parent was writing to {self._place.path}, so it cannot use "
-                "that file: fork before the broker is used, or start processes with 'spawn'"
-            )
-            raise errors.make(errors.StorageError, text)
         self._seconds = seconds
         self._shut = None
         forks.watch(self)
 
     def close(self, seconds: float, why: tuple[type[errors.OperationalError], str] = CLOSED) -> None:
-        """Close all connections, one that is in use when its call ends; refuse further calls with `why`, until `open`."""
+        """Close all connections, one in use when its call ends; refuse further calls with `why`, until `open`."""
         self._shut = why
         end = time.monotonic() + seconds
         with self._lock:
@@ -122,12 +120,9 @@ class Connections:
                     connection = seat.connection or self._connect(seat)
                     if begin is None:
                         return work(connection, *arguments, **named)
-                    disturbances = seat.disturbances
-                    try:
-                        return _transact(seat, connection, begin, work, *arguments, **named)
-                    except sqlite3.Error:
-                        if seat.disturbances == disturbances:
-                            raise
+                    return _transact(seat, connection, begin, work, *arguments, **named)
+            except _UndoneError:
+                continue
             except sqlite3.Error as error:
                 deadline = self._until(error, deadline)
             except (OverflowError, UnicodeEncodeError) as error:
@@ -147,7 +142,7 @@ class Connections:
         undone = connection.in_transaction
         if undone:
             connection.execute("ROLLBACK")
-            seat.disturbances += 1
+            seat.undone = True
         seat.inside = False
         try:
             return self._work(begin, work, *arguments, **named)
@@ -174,6 +169,12 @@ class Connections:
         return seat
 
     def _connect(self, seat: Seat) -> sqlite3.Connection:
+        if forks.is_inherited(self._place.identity):
+            text = (
+                f"this process was forked while its parent was in the middle of using {self._place.path}, so it cannot "
+                "safely use that file: fork before the broker is used, or start processes with 'spawn'"
+            )
+            raise errors.make(errors.StorageError, text)
         connection = sqlite3.connect(
             self._place.uri,
             uri=True,
@@ -226,18 +227,23 @@ def _transact(
     *arguments: Arguments.args,
     **named: Arguments.kwargs,
 ) -> Result:
-    disturbances = seat.disturbances
+    below, seat.undone = seat.undone, False
     seat.inside = True
     try:
         connection.execute(begin)
         result = work(connection, *arguments, **named)
-        connection.execute("COMMIT")
-        if seat.disturbances != disturbances:
-            raise sqlite3.OperationalError("undone by a call that came in between")
-        return result
+        if not seat.undone:  # else what was done since then would be committed alone
+            connection.execute("COMMIT")
+        if not seat.undone:  # just before that COMMIT, which then committed nothing
+            return result
+    except sqlite3.Error:
+        if not seat.undone:
+            raise
     finally:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         finally:
             seat.inside = False
+            seat.undone = below
+    raise _UndoneError

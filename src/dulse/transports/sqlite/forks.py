@@ -1,9 +1,9 @@
 """What a fork must not do to SQLite: a child that inherits an open connection loses the locks and does not know it.
 
-SQLite notes the locks of a process in its memory, and a child inherits that note without the locks. Whatever the child then
-opens on the same file relies on them: its commits can vanish when the parent closes (tried: they do). So the connections of
-the parent are closed just before every fork, and made again when they are needed. One that is in use and does not
-come to rest in time stays open; the child then refuses that file for good.
+SQLite notes the locks of a process in its memory, and a child inherits that note without the locks. Whatever the child
+then opens on the same file relies on them: its commits can vanish when the parent closes (tried: they do). So the
+connections of the parent are closed just before every fork, and made again when they are needed. One that is in use
+and does not come to rest in time stays open; the child then refuses that file for good.
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ class Place:
         if not given or given.startswith(":memory:") or "\0" in given:
             text = f"{given!r} names no file: give a path, or use memory:// for a broker inside the process"
             raise errors.make(errors.InvalidArgument, text)
-        self.path: Final = os.path.realpath(given)
+        self._file: Final = Path(os.path.realpath(given))
+        self.path: Final = str(self._file)
         self._on_network = on_network
         self.identity = (0, 0)
 
@@ -67,18 +68,18 @@ class Place:
     @property
     def uri(self) -> str:
         """How SQLite is told to open the file without making one."""
-        return f"{Path(self.path).as_uri()}?mode=rw"
+        return f"{self._file.as_uri()}?mode=rw"
 
     def prepare(self) -> None:
         """Check the folder and what lies there; make an empty file (mode 0600) if there is none."""
-        folder = os.path.dirname(self.path)
-        if not os.path.isdir(folder):
+        folder = self._file.parent
+        if not folder.is_dir():
             text = f"the folder {folder} does not exist, so {self.path} cannot be made: create it first"
             raise errors.make(errors.StorageError, text)
         try:
             self._refuse_network(folder)
             self._create(folder)
-            found = os.stat(self.path)
+            found = self._file.stat()
         except OSError as error:
             raise file_failure(error, self.path) from error
         if not stat.S_ISREG(found.st_mode):
@@ -88,12 +89,12 @@ class Place:
     def is_unchanged(self) -> bool:
         """Tell whether the file that was opened is still the one at the path."""
         try:
-            found = os.stat(self.path)
+            found = self._file.stat()
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self.identity
 
-    def _create(self, folder: str) -> None:
+    def _create(self, folder: Path) -> None:
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
@@ -104,17 +105,17 @@ class Place:
         finally:
             os.close(descriptor)
 
-    def _refuse_network(self, folder: str) -> None:
+    def _refuse_network(self, folder: Path) -> None:
         if self._on_network:
             return
         try:
             mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return  # no Linux: cannot be told
-        kind = network_file_system(mounts, os.stat(folder).st_dev)
+        kind = network_file_system(mounts, folder.stat().st_dev)
         if kind is not None:
             text = (
-                f"{self.path} is on a network file system ({kind}), where SQLite's write-ahead log can be damaged: use a "
-                "local disk, a broker with a server, or, if one machine alone uses it, the option on_network=True"
+                f"{self.path} is on a network file system ({kind}), where SQLite's write-ahead log can be damaged: "
+                "use a local disk, or a broker with a server, or, if one machine alone uses the file, on_network=True"
             )
             raise errors.make(errors.StorageError, text)

@@ -12,12 +12,12 @@ from dulse.virtual.storage import StaleTopology
 
 __all__ = ["check_guards", "last_number", "put_all", "put_one", "write_records"]
 
-INSERT: Final = "INSERT INTO record (queue, rank, since, dies, due, payload)"
-PUT: Final = f"{INSERT} VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT: Final = "INSERT INTO record (queue, rank, since, dies, due, payload)"
+PUT: Final = f"{_INSERT} VALUES (?, ?, ?, ?, ?, ?)"
 _HOLDS: Final = "coalesce((SELECT revision FROM revision WHERE grp = ?), 0) = ?"
 PUT_GUARDED: Final = [
     PUT,
-    *(f"{INSERT} SELECT ?, ?, ?, ?, ?, ? WHERE {' AND '.join([_HOLDS] * guards)}" for guards in range(1, 9)),
+    *(f"{_INSERT} SELECT ?, ?, ?, ?, ?, ? WHERE {' AND '.join([_HOLDS] * guards)}" for guards in range(1, 9)),
 ]
 """One record into one queue if so many guards hold: by far the most frequent statement."""
 

@@ -44,12 +44,12 @@ def _is_ours(connection: sqlite3.Connection, path: str) -> bool:
     (things,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application == APPLICATION:
         if version > VERSION:
-            text = f"{path} was made by a newer dulse (its version {version}, ours {VERSION}): upgrade, or name another file"
+            text = f"{path} was made by a newer dulse (schema {version}, ours {VERSION}): upgrade, or name another file"
             raise errors.make(errors.StorageCorrupt, text)
         return True
     if application == 0 and things == 0:
         return False
-    text = f"{path} is the database of another program (application_id {application:#x}, {things} tables): name another file"
+    text = f"{path} is another program's database (application_id {application:#x}, {things} tables): name another file"
     raise errors.make(errors.StorageCorrupt, text)
 
 

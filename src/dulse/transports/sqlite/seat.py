@@ -20,8 +20,8 @@ class Seat:
         self.gate = threading.RLock()
         self.inside = False
         """A transaction is being made. Who finds this set came in between, from a signal handler or a finalizer."""
-        self.disturbances = 0
-        """How often somebody came in between and undid the transaction that was being made."""
+        self.undone = False
+        """Somebody came in between and undid the transaction that was being made."""
         self._identity = identity
         self._process = os.getpid()
 

@@ -39,8 +39,8 @@ PRAGMA secure_delete = OFF;
 PRAGMA recursive_triggers = OFF;
 PRAGMA trusted_schema = OFF;
 """
-"""For every connection. Files mapped into memory would turn a full disk into a SIGBUS; secure_delete writes each freed page
-twice; the others are as SQLite's own default is, whatever the system's build says."""
+"""For every connection. Files mapped into memory would turn a full disk into a SIGBUS; secure_delete writes every page
+that becomes free; a system's build may have changed the defaults of the others."""
 
 FIRST_REST: Final = 0.005
 LONGEST_REST: Final = 0.020
@@ -57,10 +57,10 @@ MAX_RECORD: Final = 999_000_000
 class SQLiteStorage:
     """The store of `sqlite:///path`. Any number of threads, processes and Storage objects may use one file.
 
-    `durability` "full" waits with every commit until the disk says that it is written: what was published survives the end of
-    the process and of the machine, as far as the disk keeps its word. "normal" does not wait: it survives any end of the
-    process, also SIGKILL; after a power loss the last commits may be missing, and the file is sound all the same.
-    `waking` "poll" looks every 2 to 25 ms instead of asking inotify (as it does by itself where there is none).
+    `durability` "full" waits with every commit until the disk says that it is written: what was published survives the
+    end of the process and of the machine, as far as the disk keeps its word. "normal" does not wait: it survives any
+    end of the process, also SIGKILL; after a power loss the last commits may be missing, and the file is sound all the
+    same. `waking` "poll" looks every 2 to 25 ms instead of asking inotify (as it does by itself where there is none).
     `on_network` allows a file on a network file system; one machine alone may use it then.
     """
 
@@ -73,7 +73,9 @@ class SQLiteStorage:
         on_network: bool = False,
     ) -> None:
         if durability not in SYNCHRONOUS:
-            text = f"durability {durability!r} is unknown: use 'full' (survives a power loss) or 'normal' (survives SIGKILL)"
+            text = (
+                f"durability {durability!r} is unknown: 'full' survives a power loss, 'normal' the end of the process"
+            )
             raise errors.make(errors.InvalidArgument, text)
         if waking not in {"push", "poll"}:
             raise errors.make(errors.InvalidArgument, f"waking {waking!r} is unknown: use 'push' (inotify) or 'poll'")
@@ -120,8 +122,8 @@ class SQLiteStorage:
 
     def close(self, seconds: float) -> None:
         """Close all connections and end all waits; leases stay."""
-        self._connections.close(seconds)
         self._bell.ring()
+        self._connections.close(seconds)
 
     def discard(self) -> None:
         """Be closed in a forked child, and leave alone what is the parent's."""
@@ -175,7 +177,7 @@ class SQLiteStorage:
         return taken, lost
 
     def _register(self, owner: str) -> None:
-        """Remember that an owner is new in the store; if we knew it before, `renew` has to tell."""
+        """Remember that an owner was new in the store; if it was not new to us, `renew` has to tell."""
         if owner in self._registered:
             self._reborn.add(owner)
         self._registered.add(owner)
@@ -206,13 +208,13 @@ class SQLiteStorage:
     # -------------------------------------------------------------------------------------------- owners
 
     def renew(self, owner: str, lease_ms: int) -> bool:
-        """Keep an owner; False also after a `reserve` of this object had to register it anew."""
-        known = self._connections.write(owning.renew, owner, lease_ms, self._boot)
-        self._registered.add(owner)
+        """Keep an owner; False if this object registered it before and it was forgotten since then."""
+        if not self._connections.write(owning.renew, owner, lease_ms, self._boot):
+            self._register(owner)
         if owner in self._reborn:
             self._reborn.discard(owner)
             return False
-        return known
+        return True
 
     def dead_owners(self) -> tuple[Sequence[str], float | None]:
         """Name the owners past their time, all those of before a reboot among them."""

@@ -45,12 +45,11 @@ def is_due(connection: sqlite3.Connection) -> bool:
 def promote(connection: sqlite3.Connection, limit: int) -> list[str]:
     """Make up to `limit` delayed records ready whose time has come; gives their queues."""
     due = connection.execute(DUE, (wall_ms(), limit)).fetchall()
-    for id, _, deliveries, fresh in due:
-        place = id
-        connection.execute(UNDELAY, (id,))
+    for place, _, deliveries, fresh in due:
+        connection.execute(UNDELAY, (place,))
         if fresh:
-            connection.execute(TO_THE_END, (id,))
-            (place,) = connection.execute(LAST).fetchone()
+            connection.execute(TO_THE_END, (place,))
+            (place,) = connection.execute(LAST).fetchone()  # noqa: PLW2901 - its place is another now
         connection.execute(MAKE_READY, (place, deliveries))
     return list(dict.fromkeys(queue for _, queue, _, _ in due))
 

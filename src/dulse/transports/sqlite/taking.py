@@ -77,14 +77,14 @@ def reserve(
         connection.execute(TAKE_HEADS, (queue, rank, last))
         taken += [
             Leased(
-                (id, number),
+                (record, number),
                 queue,
                 payload,
                 deliveries + 1,
                 max(0, now - since),
                 None if dies is None else dies - since,
             )
-            for _, id, deliveries, since, dies, payload in heads
+            for _, record, deliveries, since, dies, payload in heads
         ]
     return taken, lost, known
 
@@ -97,11 +97,11 @@ def reserve_expired(connection: sqlite3.Connection, queue: str, count: int, take
         return []
     key, _ = hold(connection, taker.owner, taker.lease_ms, taker.boot, slack(taker.lease_ms))
     number = taker.number
-    connection.executemany(LEASE_ONE, [(id, key, number, deliveries, queue) for _, id, deliveries, _, _, _ in found])
-    connection.executemany(TAKE_ONE, [(queue, rank, id) for rank, id, *_ in found])
+    connection.executemany(LEASE_ONE, [(record, key, number, deliveries, queue) for _, record, deliveries, *_ in found])
+    connection.executemany(TAKE_ONE, [(queue, rank, record) for rank, record, *_ in found])
     return [
-        Leased((id, number), queue, payload, deliveries, max(0, now - since), dies - since)
-        for _, id, deliveries, since, dies, payload in found
+        Leased((record, number), queue, payload, deliveries, max(0, now - since), dies - since)
+        for _, record, deliveries, since, dies, payload in found
     ]
 
 
@@ -112,7 +112,7 @@ def settle_one(connection: sqlite3.Connection, token: Token, owner: str) -> bool
 
 def settle(connection: sqlite3.Connection, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
     """Delete taken records as the first thing in a transaction; gives the tokens that were no longer the owner's."""
-    rows = [(id, number, owner) for id, number in tokens]
+    rows = [(*token, owner) for token in tokens]
     if connection.executemany(SETTLE, rows).rowcount == len(rows):
         return ()
     # How many were lost is known now, but not which.
@@ -124,7 +124,7 @@ def settle(connection: sqlite3.Connection, tokens: Sequence[Token], owner: str) 
 def release(
     connection: sqlite3.Connection, tokens: Sequence[Token], owner: str, delay_ms: int, *, counted: bool
 ) -> Sequence[Token]:
-    """Put taken records back to their old places, at once or later; gives the tokens that were no longer the owner's."""
+    """Put taken records back to their old places, at once or later; gives the tokens no longer the owner's."""
     lost = []
     back = 0 if counted else 1
     due = wall_ms() + delay_ms
