@@ -1,0 +1,1 @@
+"""Side-by-side measurements of dulse and its peers; `make bench` runs them."""
