@@ -18,21 +18,33 @@ AHEAD = 100
 """As many records of one queue are reserved ahead at most: what a killed process makes others wait for."""
 
 
+UNBOUNDED = 1 << 62
+
+
 class Window:
     """Deliveries that may be unsettled at once; a limit of 0 is none."""
 
-    __slots__ = ("flowing", "held", "limit")
+    __slots__ = ("flowing", "held", "most")
 
     def __init__(self, limit: int = 0) -> None:
-        self.limit = limit
+        self.most = limit or UNBOUNDED
         self.held = 0
         self.flowing = True
+
+    @property
+    def limit(self) -> int:
+        """How many may be held, 0 for any number."""
+        return 0 if self.most == UNBOUNDED else self.most
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self.most = limit or UNBOUNDED
 
     def room(self) -> int:
         """How many more may be delivered now."""
         if not self.flowing:
             return 0
-        return max(0, self.limit - self.held) if self.limit else AHEAD
+        return min(AHEAD, max(0, self.most - self.held))
 
 
 class Consumer:
@@ -65,18 +77,6 @@ class Consumer:
     def __repr__(self) -> str:
         return f"<Consumer {self.tag!r} of queue {self.queue!r}: {self.window.held} held>"
 
-    def has_room(self) -> bool:
-        """Whether it can be given a message now."""
-        if not self.active or not self.shared.flowing:
-            return False
-        if self.no_ack:
-            return True
-        window = self.window
-        if window.limit and window.held >= window.limit:
-            return False
-        shared = self.shared
-        return not shared.limit or shared.held < shared.limit
-
     def room(self) -> int:
         """How many messages it can be given now, by its own window."""
         if not self.active or not self.shared.flowing:
@@ -99,7 +99,9 @@ class _Source:
         """Give the next one in turn that has room."""
         consumers = self.consumers
         for consumer in consumers:
-            if consumer.has_room():
+            window, shared = consumer.window, consumer.shared
+            open_to_more = consumer.no_ack or (window.held < window.most and shared.held < shared.most)
+            if open_to_more and consumer.active and shared.flowing:
                 if len(consumers) > 1:
                     consumers.remove(consumer)
                     consumers.append(consumer)

@@ -39,17 +39,19 @@ class Ledger(Generic[T]):
         self._last += 1
         return self._last
 
-    def take(self, tag: int, *, multiple: bool = False, method: str = "basic_ack") -> list[T]:
-        """Remove a delivery, or with `multiple` all up to it (0: all there are); PreconditionFailed: unknown."""
-        if not multiple:
-            entry = self._entries.pop(tag, None)
-            if entry is not None:
-                return [entry]
-        elif tag == 0 or tag in self._entries:
-            tags = list(takewhile(lambda each: each <= tag or tag == 0, self._entries))
-            return [self._entries.pop(each) for each in tags]
-        text = f"unknown delivery tag {tag}: it was settled before, or belongs to another channel"
-        raise errors.make(errors.PreconditionFailed, text, method=method)
+    def take(self, tag: int, method: str) -> T:
+        """Remove a delivery; PreconditionFailed (406): it is unknown."""
+        entry = self._entries.pop(tag, None)
+        if entry is None:
+            raise _unknown(tag, method)
+        return entry
+
+    def take_up_to(self, tag: int, method: str) -> list[T]:
+        """Remove all deliveries up to this one, or with 0 all there are; PreconditionFailed (406): it is unknown."""
+        if tag != 0 and tag not in self._entries:
+            raise _unknown(tag, method)
+        tags = list(takewhile(lambda each: each <= tag or tag == 0, self._entries))
+        return [self._entries.pop(each) for each in tags]
 
     def last_tag(self) -> int:
         """Give the tag of the latest delivery, 0 before the first."""
@@ -64,3 +66,8 @@ class Ledger(Generic[T]):
         entries = list(self._entries.values())
         self._entries.clear()
         return entries
+
+
+def _unknown(tag: int, method: str) -> Exception:
+    text = f"unknown delivery tag {tag}: it was settled before, or belongs to another channel"
+    return errors.make(errors.PreconditionFailed, text, method=method)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from dulse.virtual.aio.transport import VirtualTransport
 
 
+_ACK = "Basic.ack"
+_REJECT = "Basic.reject"
+
 MOST_PREFETCH = 65535
 """An unsigned short in AMQP (§3.1.5.1)."""
 
@@ -97,7 +100,7 @@ class VirtualChannel:
         await self._publish(messages)
 
     async def _publish(self, messages: Sequence[Outgoing]) -> None:
-        self._check_open("basic_publish")
+        self._check_open("Basic.publish")
         try:
             returned = await self._dispatch.publish(messages)
         except errors.ChannelError as refused:
@@ -163,12 +166,12 @@ class VirtualChannel:
         timeout: float | None = None,
     ) -> str:
         """Start a consumer; see TransportChannel."""
-        self._check_open("basic_consume")
+        self._check_open("Basic.consume")
         tag = consumer_tag or f"ctag-{uuid4().hex}"
         try:
             if tag in self._transport.intake.consumers:
                 text = f"consumer tag {tag!r} is in use on this connection: choose another"
-                raise errors.make(errors.NotAllowed, text, method="basic_consume")
+                raise errors.make(errors.NotAllowed, text, method="Basic.consume")
             rules = await self._catalogue.carry_out(
                 partial(
                     decide_consume,
@@ -199,7 +202,7 @@ class VirtualChannel:
 
     async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
         """End a consumer; see TransportChannel."""
-        self._check_open("basic_cancel")
+        self._check_open("Basic.cancel")
         consumer = self._transport.intake.consumers.get(consumer_tag)
         if consumer is not None:
             await self._cancel(consumer)
@@ -214,7 +217,7 @@ class VirtualChannel:
 
     async def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:
         """Take one message; see TransportChannel."""
-        self._check_open("basic_get")
+        self._check_open("Basic.get")
         while True:
             try:
                 leased = await self._transport.take(queue)
@@ -252,10 +255,12 @@ class VirtualChannel:
     async def ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Settle deliveries; see TransportChannel."""
         if not self.is_open:
-            self._check_open("basic_ack")
+            self._check_open("Basic.ack")
         try:
             with self._mutex:
-                for leased, window in self._ledger.take(delivery_tag, multiple=multiple, method="basic_ack"):
+                ledger = self._ledger
+                taken = ledger.take_up_to(delivery_tag, _ACK) if multiple else [ledger.take(delivery_tag, _ACK)]
+                for leased, window in taken:
                     if window is not None:
                         window.held -= 1
                         self._shared.held -= 1
@@ -273,10 +278,11 @@ class VirtualChannel:
         multiple: bool = False,
     ) -> None:
         """Put deliveries back, or dead-letter or drop them; see TransportChannel."""
-        self._check_open("basic_reject")
+        self._check_open("Basic.reject")
         try:
             with self._mutex:
-                taken = self._ledger.take(delivery_tag, multiple=multiple, method="basic_reject")
+                ledger = self._ledger
+                taken = ledger.take_up_to(delivery_tag, _REJECT) if multiple else [ledger.take(delivery_tag, _REJECT)]
                 self._count_out(taken)
         except errors.ChannelError as refused:
             await self._fail(refused)
@@ -296,7 +302,7 @@ class VirtualChannel:
 
     async def recover(self, requeue: bool = True, timeout: float | None = None) -> None:
         """Give back all that is not settled; see TransportChannel."""
-        self._check_open("basic_recover")
+        self._check_open("Basic.recover")
         if not requeue:
             text = "recover(requeue=False) is not implemented by RabbitMQ either: use requeue=True"
             raise errors.make(errors.NotSupported, text)
@@ -312,7 +318,7 @@ class VirtualChannel:
 
     async def prefetch(self, count: int, *, shared: bool = False) -> None:
         """Bound what is delivered and not settled; see TransportChannel."""
-        self._check_open("basic_qos")
+        self._check_open("Basic.qos")
         if not 0 <= count <= MOST_PREFETCH:
             text = f"prefetch count {count} is out of range: 0 (no bound) to {MOST_PREFETCH}"
             raise errors.make(errors.InvalidArgument, text)
@@ -325,7 +331,7 @@ class VirtualChannel:
 
     async def flow(self, active: bool) -> None:
         """Pause or resume deliveries on this channel."""
-        self._check_open("flow")
+        self._check_open("Channel.flow")
         with self._mutex:
             self._shared.flowing = active
         self._transport.made_room()
@@ -363,7 +369,7 @@ class VirtualChannel:
             oldest = self._ledger.oldest_tag()
         if oldest is not None and oldest <= overdue:
             text = f"delivery {oldest} was not settled within {seconds} seconds (option max_hold)"
-            await self._fail(errors.make(errors.PreconditionFailed, text, method="basic_deliver"))
+            await self._fail(errors.make(errors.PreconditionFailed, text, method="Basic.deliver"))
 
     def forget_consumer(self, tag: str) -> None:
         """Know that the broker has ended this consumer; called by the transport."""
