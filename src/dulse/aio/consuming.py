@@ -115,8 +115,6 @@ class Consumer(Attached, Generic[Payload]):
         if self.auto_declare:
             for queue in self._queues:
                 await queue.declare()
-        if self.prefetch_count is not None:
-            await channel.basic_qos(0, self.prefetch_count, False)
         self._started = True
         return channel
 
@@ -159,7 +157,7 @@ class Consumer(Attached, Generic[Payload]):
     async def _consume(self, wanted: Mapping[str, bool | None]) -> None:
         new = [queue for queue in self._queues if queue.name in wanted and queue.name not in self._active]
         if new and self.prefetch_count is not None and self.channel is not None:
-            # Another consumer on this channel may have set its own since.
+            # Right before, as another consumer on this channel may have set its own.
             await self.channel.basic_qos(0, self.prefetch_count, False)
         for queue in new:
             tag = f"{self.tag_prefix}{next(self._tags)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Hashable
 from typing import Any
 
 from dulse.aio.bound import ChannelBound
@@ -10,7 +10,7 @@ from dulse.aio.contracts import Anchor
 from dulse.model.entities import ExchangeDescription, QueueDescription
 
 
-def is_declared(entity: ExchangeDescription | QueueDescription, known: Container[str]) -> bool:
+def is_declared(entity: ExchangeDescription | QueueDescription, known: Container[Hashable]) -> bool:
     """Tell whether it has been declared, as it is now, and must be there still."""
     return entity.can_cache_declaration and entity.declaration_key() in known
 

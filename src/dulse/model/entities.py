@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, ClassVar, Self, Unpack
 
 from dulse.model.commands import (
@@ -110,10 +111,12 @@ class ExchangeDescription(Description):
         """Make all commands that declaring it takes."""
         return [self.declare_command()] if self.declarable else []
 
-    def declaration_key(self) -> str:
+    def declaration_key(self) -> Hashable:
         """Tell declarations apart: equal keys make equal commands."""
-        flags = (self.durable, self.auto_delete, self.internal, self.passive)
-        return repr((self.name, self.type, *flags, self.arguments or 0, name_of(self.alternate_exchange)))
+        key = _exchange_key(self)
+        if self.arguments or self.alternate_exchange:
+            return key, repr(self.arguments), name_of(self.alternate_exchange)
+        return key
 
     def delete_command(self, if_unused: bool = False) -> DeleteExchange:
         """Make the command that deletes it."""
@@ -302,14 +305,13 @@ class QueueDescription(Description):
             *(self.bind_command(each.exchange or "", each.routing_key, each.arguments or {}) for each in bound),
         ]
 
-    def declaration_key(self) -> str:
+    def declaration_key(self) -> Hashable:
         """Tell declarations apart: equal keys make equal commands."""
-        exchange = self.exchange.declaration_key() if self.exchange is not None else ""
-        flags = (self.durable, self.exclusive, self.auto_delete)
-        limits = (self.expires, self.message_ttl, self.max_length, self.max_length_bytes, self.max_priority)
-        bindings = sorted(map(_binding_key, self.bindings)) if self.bindings else ()
-        arguments = (self.queue_arguments or 0, self.binding_arguments or 0)
-        return repr((self.kind, self.name, exchange, self.routing_key, flags, limits, arguments, bindings))
+        key = _queue_key(self), self.exchange.declaration_key() if self.exchange is not None else None
+        if self.queue_arguments or self.binding_arguments or self.bindings:
+            bindings = frozenset(_binding_key(binding) for binding in self.bindings)
+            return key, repr(self.queue_arguments), repr(self.binding_arguments), bindings
+        return key
 
     def bound_to(self) -> list[BindingDescription]:
         """List the bindings it is declared with, in a fixed order."""
@@ -336,6 +338,11 @@ class QueueDescription(Description):
         return PurgeQueue(self.name)
 
 
-def _binding_key(binding: BindingDescription) -> str:
-    exchange = binding.exchange.declaration_key() if binding.exchange is not None else ""
-    return repr((exchange, binding.routing_key, binding.arguments or 0))
+# One call into C for all attributes: keys are made for each message that names what it needs.
+_exchange_key = attrgetter("kind", "name", "type", "durable", "auto_delete", "internal", "passive")
+_queue_key = attrgetter("kind", "name", "routing_key", "durable", "exclusive", "auto_delete", *LIMITS)
+
+
+def _binding_key(binding: BindingDescription) -> Hashable:
+    exchange = binding.exchange.declaration_key() if binding.exchange is not None else None
+    return exchange, binding.routing_key, repr(binding.arguments)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self
 
@@ -73,7 +73,7 @@ class Producer(Attached, Generic[Payload]):
         self._declared: set[Any] = set()
         self._default: Exchange | None = None
         self._default_name = ""
-        self._default_key: str | None = None
+        self._default_key: Hashable | None = None
         self._plain: dict[tuple[Any, ...], Properties] = {}
         if channel is not None:
             self.revive(channel)

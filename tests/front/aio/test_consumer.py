@@ -356,6 +356,15 @@ async def test_leaving_after_the_channel_was_closed_is_no_error(url: str) -> Non
             await channel.close()
 
 
+async def test_leaving_after_the_connection_broke_is_no_error(url: str) -> None:
+    class Broken(Consumer):
+        async def cancel(self) -> None:
+            raise errors.make(errors.ConnectionLost, "a test cut the line")
+
+    async with Connection(url) as connection, Broken(connection, [Queue("q")]) as consumer:
+        assert consumer.consuming_from("q")
+
+
 @pytest.mark.parametrize(("of_queue", "of_consumer", "of_call"), [(1, None, None), (0, 1, None), (0, 0, 1)])
 async def test_no_ack_of_queue_consumer_or_call_leaves_nothing_to_settle(
     url: str, of_queue: int, of_consumer: int | None, of_call: int | None

@@ -120,6 +120,17 @@ async def test_a_consumer_with_callbacks_cannot_be_iterated_over(url: str) -> No
                     pass
 
 
+async def test_a_callback_registered_after_a_loop_gets_what_comes_then(url: str) -> None:
+    seen: list[Any] = []
+    async with Connection(url) as connection:
+        await publish(connection, 1, 2)
+        async with connection.Consumer(Queue("q")) as consumer:
+            assert [message.payload async for message in consumer.messages(limit=1)] == [1]
+            consumer.register_callback(lambda body, _: seen.append(body))
+            await connection.drain_events(timeout=1)
+    assert seen == [2]
+
+
 async def test_a_message_is_decoded_by_whoever_reads_it(url: str) -> None:
     async with Connection(url) as connection:
         await publish(connection, {"a": 1})

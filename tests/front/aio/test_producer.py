@@ -229,6 +229,18 @@ async def test_what_a_message_needs_is_declared_once_and_the_callers_list_stays(
     assert needed == [queue]
 
 
+async def test_what_says_that_it_may_vanish_is_declared_each_time(url: str) -> None:
+    class Vanishing(Queue):
+        can_cache_declaration = False
+
+    async with Connection(url) as connection, Connection(url) as other:
+        producer = connection.Producer(routing_key="q")
+        await producer.publish(b"", declare=[Queue("q")])
+        await Queue("q")(other).delete()
+        await producer.publish(b"", declare=[Vanishing("q")])
+        assert await count(connection) == 1
+
+
 async def test_a_producer_declares_again_what_it_did_not_find(url: str) -> None:
     async with Connection(url) as connection, Connection(url) as other:
         producer = connection.Producer(exchange=Exchange("x"))
@@ -293,6 +305,15 @@ async def test_with_retry_a_message_gets_through_when_the_connection_breaks(url:
         assert connection.transport_options == {}
 
 
+async def test_after_a_retry_a_producer_still_finds_the_channel_of_the_moment(url: str) -> None:
+    async with Connection(url) as connection:
+        producer = Fails(connection, routing_key="q")
+        await producer.publish(b"1", declare=[Queue("q")], retry=True, retry_policy={"interval_start": 0})
+        await (await connection.default_channel).close()
+        await producer.publish(b"2")
+        assert await count(connection) == 2
+
+
 async def test_retries_come_to_an_end(url: str) -> None:
     async with Connection(url) as connection:
         producer = Fails(connection)
@@ -343,6 +364,16 @@ async def test_a_batch_is_sent_in_steps_and_the_rest_at_the_end(url: str) -> Non
             await producer.publish(b"4")
         counts.append(await count(connection))
         assert counts == [0, 2, 2, 3, 4, 5]
+
+
+async def test_batches_of_two_producers_do_not_mix(url: str) -> None:
+    async with Connection(url) as connection:
+        await Queue("q")(connection).declare()
+        first, second = connection.Producer(routing_key="q"), connection.Producer(routing_key="q")
+        async with first.batch() as ones, second.batch() as twos:
+            await first.publish(b"1")
+            await second.publish(b"2")
+            assert (len(ones), len(twos)) == (1, 1)
 
 
 async def test_a_batch_that_ends_by_an_exception_drops_what_is_not_out(url: str) -> None:

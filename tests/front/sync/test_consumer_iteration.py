@@ -121,6 +121,17 @@ def test_a_consumer_with_callbacks_cannot_be_iterated_over(url: str) -> None:
                     pass
 
 
+def test_a_callback_registered_after_a_loop_gets_what_comes_then(url: str) -> None:
+    seen: list[Any] = []
+    with Connection(url) as connection:
+        publish(connection, 1, 2)
+        with connection.Consumer(Queue("q")) as consumer:
+            assert [message.payload for message in consumer.messages(limit=1)] == [1]
+            consumer.register_callback(lambda body, _: seen.append(body))
+            connection.drain_events(timeout=1)
+    assert seen == [2]
+
+
 def test_a_message_is_decoded_by_whoever_reads_it(url: str) -> None:
     with Connection(url) as connection:
         publish(connection, {"a": 1})

@@ -230,6 +230,18 @@ def test_what_a_message_needs_is_declared_once_and_the_callers_list_stays(url: s
     assert needed == [queue]
 
 
+def test_what_says_that_it_may_vanish_is_declared_each_time(url: str) -> None:
+    class Vanishing(Queue):
+        can_cache_declaration = False
+
+    with Connection(url) as connection, Connection(url) as other:
+        producer = connection.Producer(routing_key="q")
+        producer.publish(b"", declare=[Queue("q")])
+        Queue("q")(other).delete()
+        producer.publish(b"", declare=[Vanishing("q")])
+        assert count(connection) == 1
+
+
 def test_a_producer_declares_again_what_it_did_not_find(url: str) -> None:
     with Connection(url) as connection, Connection(url) as other:
         producer = connection.Producer(exchange=Exchange("x"))
@@ -294,6 +306,15 @@ def test_with_retry_a_message_gets_through_when_the_connection_breaks(url: str) 
         assert connection.transport_options == {}
 
 
+def test_after_a_retry_a_producer_still_finds_the_channel_of_the_moment(url: str) -> None:
+    with Connection(url) as connection:
+        producer = Fails(connection, routing_key="q")
+        producer.publish(b"1", declare=[Queue("q")], retry=True, retry_policy={"interval_start": 0})
+        connection.default_channel.close()
+        producer.publish(b"2")
+        assert count(connection) == 2
+
+
 def test_retries_come_to_an_end(url: str) -> None:
     with Connection(url) as connection:
         producer = Fails(connection)
@@ -342,6 +363,16 @@ def test_a_batch_is_sent_in_steps_and_the_rest_at_the_end(url: str) -> None:
             producer.publish(b"4")
         counts.append(count(connection))
         assert counts == [0, 2, 2, 3, 4, 5]
+
+
+def test_batches_of_two_producers_do_not_mix(url: str) -> None:
+    with Connection(url) as connection:
+        Queue("q")(connection).declare()
+        first, second = connection.Producer(routing_key="q"), connection.Producer(routing_key="q")
+        with first.batch() as ones, second.batch() as twos:
+            first.publish(b"1")
+            second.publish(b"2")
+            assert (len(ones), len(twos)) == (1, 1)
 
 
 def test_a_batch_that_ends_by_an_exception_drops_what_is_not_out(url: str) -> None:
