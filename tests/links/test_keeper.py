@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from queue import Empty, Queue
@@ -311,6 +312,21 @@ def test_a_removed_duty_is_not_run(keeper: Keeper) -> None:
     assert task.ran.empty()
 
 
+def test_a_duty_removed_at_the_last_moment_is_not_run(keeper: Keeper) -> None:
+    class Hesitant(Task):
+        def due(self) -> float:
+            if self.asked == 1:  # once when it was added, and once before it is run
+                keeper.remove(self)
+            return super().due()
+
+    hesitant = Hesitant(due=0.0)
+    keeper.add(hesitant)
+    settle(keeper)
+
+    assert hesitant.asked == 2
+    assert hesitant.ran.empty()
+
+
 def test_removing_what_is_not_served_changes_nothing(keeper: Keeper) -> None:
     assert keeper.remove(Task())
 
@@ -424,8 +440,11 @@ def test_the_thread_ends_after_the_last_duty_is_forgotten(keeper: Keeper, monkey
     monkeypatch.setattr(module, "_LINGER", 0.01)
     task = Task()
     keeper.add(task)
+    settle(keeper)
     thread = keeper._thread
     assert thread is not None
+    while not keeper._changed._parked:
+        time.sleep(0.001)
 
     del task
     gc.collect()
@@ -441,11 +460,12 @@ def test_a_stopped_keeper_serves_nothing_any_more() -> None:
     task.ran.get(timeout=LONG)
 
     keeper.stop(LONG)
+    thread = keeper._thread
     task.next = 0.0
     keeper.add(task)
     keeper.hint(task)
 
-    assert task.ran.empty()
+    assert keeper._thread is thread
     with pytest.raises(Empty):
         task.ran.get(timeout=0.05)
 

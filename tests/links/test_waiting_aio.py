@@ -156,6 +156,20 @@ async def test_an_event_is_waited_for_until_a_thread_sets_it() -> None:
     assert ready.is_set()
 
 
+async def test_an_event_set_at_the_last_moment_is_not_missed() -> None:
+    class Late(Signal):
+        __slots__ = ()
+
+        def ticket(self) -> object:
+            ready.set()  # as another thread may do just before
+            return super().ticket()
+
+    ready = Event()
+    ready._signal = Late()
+
+    assert await ready.wait(LONG)
+
+
 async def test_an_event_that_is_set_is_not_waited_for() -> None:
     ready = Event()
     ready.set()

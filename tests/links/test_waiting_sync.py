@@ -181,6 +181,20 @@ def test_an_event_is_waited_for_until_another_thread_sets_it() -> None:
     thread.join(LONG)
 
 
+def test_an_event_set_at_the_last_moment_is_not_missed() -> None:
+    class Late(Signal):
+        __slots__ = ()
+
+        def ticket(self) -> object:
+            ready.set()  # as another thread may do just before
+            return super().ticket()
+
+    ready = Event()
+    ready._signal = Late()
+
+    assert ready.wait(LONG)
+
+
 def test_no_setting_of_an_event_is_lost_between_threads() -> None:
     asked, answered = Event(), Event()
     asked._signal = Signal(longest_sleep=math.inf)
