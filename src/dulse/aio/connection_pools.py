@@ -76,3 +76,11 @@ class ChannelPool(Resource[Channel]):
     async def new(self) -> Channel:
         """Open a channel."""
         return await self.connection.channel()
+
+    async def acquire(self, block: bool = False, timeout: float | None = None) -> Channel:
+        """Take a channel that is open; see `Resource.acquire`."""
+        while True:
+            channel = await super().acquire(block, timeout)
+            if channel.is_open:
+                return channel
+            await self.replace(channel)

@@ -303,7 +303,6 @@ class Connecting(BrokerAddress):
             session.close(seconds)
         except errors.OperationalError as failure:
             _logger.log(level, "%r could not be closed in order: %s", session, failure)
-            session.discard()
 
     def switch(self, conn_str: str) -> None:
         """Close, and lead to another URL or host from now on; does not connect."""

@@ -77,3 +77,11 @@ class ChannelPool(Resource[Channel]):
     def new(self) -> Channel:
         """Open a channel."""
         return self.connection.channel()
+
+    def acquire(self, block: bool = False, timeout: float | None = None) -> Channel:
+        """Take a channel that is open; see `Resource.acquire`."""
+        while True:
+            channel = super().acquire(block, timeout)
+            if channel.is_open:
+                return channel
+            self.replace(channel)

@@ -208,10 +208,10 @@ def set_limit(
     `force`, `ignore_errors` and `reset_after` (all members are closed) are those of `Resource.resize`.
     """
     if limit != _registry.limit:
-        _registry.limit = limit
         for group, pool in _registry.pools():
             if isinstance(group.limit, GlobalLimit):
                 pool.resize(limit, force, ignore_errors, reset_after)
+        _registry.limit = limit
     return limit
 
 

@@ -146,15 +146,11 @@ class Session:
             self.is_open = False
             self.transport.close(timeout)
 
-    def discard(self) -> None:
-        """Forget everything, without I/O."""
-        self.is_open = False
-        self.transport.discard()
-
     def inherit(self, renew: Callable[[Channel], TransportChannel]) -> None:
         """Be a link that is not open yet, in a forked child; `renew` opens its channels anew when they are used."""
         inherited, self._channels = self.channels, []
-        self.discard()
+        self.is_open = False
+        self.transport.discard()
         self.transport = self.driver.open_blocking(self.settings)
         for channel in inherited:
             inherit(channel, renew)

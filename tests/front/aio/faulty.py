@@ -42,7 +42,6 @@ class FaultyLink:
         inner = replace(settings, parameters=replace(settings.parameters, scheme="memory", hostname=name, port=None))
         self._inner: Any = find_driver("memory").open_asyncio(replace(inner, options=options))
         self.is_cut = False
-        self.is_discarded = False
 
     async def open(self, timeout: float) -> None:
         """Open, unless the broker refuses."""
@@ -51,11 +50,6 @@ class FaultyLink:
             raise self._broker.refusals.pop(0)
         await self._inner.open(timeout)
         self._broker.links.append(self)
-
-    def discard(self) -> None:
-        """Forget everything."""
-        self.is_discarded = True
-        self._inner.discard()
 
     async def channel(self) -> Any:
         """Open a channel."""
@@ -73,9 +67,9 @@ class FaultyLink:
         await self._inner.check(timeout)
 
     async def close(self, timeout: float | None = None) -> None:
-        """Close; fails when the link is cut."""
-        self.check_cut()
+        """Close; that the link is cut is told when all is given back, as a broker does that notices."""
         await self._inner.close(timeout)
+        self.check_cut()
 
     def check_cut(self) -> None:
         """Raise if the link is cut."""
