@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Unpack
 
+from dulse import errors
 from dulse.aio.bound import ChannelBound
 from dulse.aio.contracts import Anchor, OnMessage
 from dulse.aio.message import Message
@@ -168,6 +169,7 @@ class Queue(ChannelBound, QueueDescription, Generic[Payload]):
     `nowait` is taken and waited all the same, so that no error is lost.
     """
 
+    ContentDisallowed: ClassVar[type[Exception]] = errors.ContentDisallowed
     exchange_class: ClassVar[type[ExchangeDescription]] = Exchange
     binding_class: ClassVar[type[BindingDescription]] = binding
 

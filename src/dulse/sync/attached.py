@@ -30,6 +30,11 @@ class Attached:
             raise errors.make(errors.NotBoundError, text)
         return client
 
+    def _move_to(self, channel: Channel | Client) -> None:
+        """Take another channel or connection; a channel of our own Connection leaves us bound to that."""
+        if not isinstance(channel, Channel) or channel.client is not self._anchor:
+            self._anchor = channel
+
     def _current_channel(self) -> Channel:
         return (self._anchor or self._client()).default_channel
 

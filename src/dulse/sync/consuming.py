@@ -103,15 +103,15 @@ class Consumer(Attached, Generic[Payload]):
 
     def revive(self, channel: Channel | Client) -> None:
         """Move to another channel, as after a reconnect: declare again, and consume what was being consumed."""
-        self._anchor = channel
+        self._move_to(channel)
         active, self._active = self._active, {}
         if self._inbox is not None:
             self._inbox.forget()
-        self._start()
+        self._start(channel.default_channel)
         self._consume({name: no_ack for name, (_, no_ack) in active.items()})
 
-    def _start(self) -> Channel:
-        channel = self.channel = self._current_channel()
+    def _start(self, channel: Channel) -> Channel:
+        self.channel = channel
         self._queues = [channel.adopt(queue).maybe_bind(channel) for queue in self._queues]
         if self.auto_declare:
             for queue in self._queues:
@@ -120,9 +120,11 @@ class Consumer(Attached, Generic[Payload]):
         return channel
 
     def _ready(self) -> Channel:
-        """Do what the constructor could not wait for."""
+        """Do what the constructor could not wait for; a consumer of a Connection gets over a closed channel."""
         if self.channel is None or not self._started:
-            return self._start()
+            return self._start(self._current_channel())
+        if not self.channel.is_open and self.channel is not self._anchor:
+            self.revive(self._client())
         return self.channel
 
     # ---------------------------------------------------------------------------------------------------- queues
@@ -269,8 +271,9 @@ class Consumer(Attached, Generic[Payload]):
         """Iterate over messages while draining the connection's events.
 
         Gives at most `limit`, and ends when none comes for `timeout` seconds, or within a second of `cancel`. Raises
-        ConsumerCancelled when the broker has ended a consumer, for instance because its queue was deleted. Leaving the
-        loop early loses nothing: another loop may go on, and `cancel` gives back what was not given out.
+        ConsumerCancelled when the broker has ended a consumer, for instance because its queue was deleted, and
+        ChannelClosed when an error has closed the channel. Leaving the loop early loses nothing: another loop may go
+        on, and `cancel` gives back what was not given out.
         """
         if self.callbacks or self.on_message is not None:
             text = f"{self!r} hands its messages to callbacks: to iterate, make one without"
@@ -281,11 +284,17 @@ class Consumer(Attached, Generic[Payload]):
         self.consume()
         given = 0
         while limit is None or given < limit:
-            message = self._inbox.take(self._client(), timeout, lambda: bool(self._active))
+            message = self._inbox.take(self._client(), timeout, self._still_consumes)
             if message is None:
                 return
             given += 1
             yield message
+
+    def _still_consumes(self) -> bool:
+        if self._active and self.channel is not None and not self.channel.is_open:
+            text = f"{self.channel!r} was closed, and {self!r} gets no more messages by it: iterate again to go on"
+            raise errors.make(errors.ChannelClosed, text)
+        return bool(self._active)
 
     def __enter__(self) -> Self:
         self.consume()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Unpack
 
+from dulse import errors
 from dulse.codecs import prepare_accept_content
 from dulse.model.commands import QueueDeclared
 from dulse.model.delivery_modes import (
@@ -166,6 +167,7 @@ class Queue(ChannelBound, QueueDescription, Generic[Payload]):
     `nowait` is taken and waited all the same, so that no error is lost.
     """
 
+    ContentDisallowed: ClassVar[type[Exception]] = errors.ContentDisallowed
     exchange_class: ClassVar[type[ExchangeDescription]] = Exchange
     binding_class: ClassVar[type[BindingDescription]] = binding
 

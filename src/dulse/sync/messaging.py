@@ -303,8 +303,7 @@ class Producer(Attached, Generic[Payload]):
 
     def revive(self, channel: Channel | Client) -> None:
         """Move to another channel or connection, as after a reconnect; nothing is sent before the next message."""
-        if not isinstance(channel, Channel) or channel.client is not self._anchor:
-            self._anchor = channel
+        self._move_to(channel)
         client = channel.client if isinstance(channel, Channel) else channel
         self._leave_channel()
         self._declared = client.declared_entities

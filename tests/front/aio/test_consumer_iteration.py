@@ -109,6 +109,23 @@ async def test_a_loop_that_begins_after_the_broker_ended_the_consumer_raises_too
             _ = [message async for message in consumer]
 
 
+async def test_a_loop_whose_channel_is_closed_raises_and_the_next_one_goes_on(url: str) -> None:
+    async with Connection(url) as connection:
+        await publish(connection, 1, 2)
+        consumer = connection.Consumer(Queue("q"))
+        seen = []
+
+        async def close_at_the_first() -> None:
+            async for message in consumer:
+                seen.append(message.payload)
+                await (await connection.default_channel).close()
+
+        with pytest.raises(errors.ChannelClosed, match="iterate again"):
+            await close_at_the_first()
+        seen += [message.payload async for message in consumer.messages(limit=2)]
+    assert seen == [1, 1, 2]
+
+
 async def test_a_consumer_with_callbacks_cannot_be_iterated_over(url: str) -> None:
     async with Connection(url) as connection:
         for consumer in (

@@ -240,6 +240,28 @@ async def test_revived_on_another_channel_it_consumes_what_it_did_before(url: st
         assert seen == [b"1"]
 
 
+async def test_a_consumer_of_a_connection_gets_over_a_closed_channel(url: str) -> None:
+    seen = Seen()
+    async with Connection(url) as connection:
+        consumer = connection.Consumer(Queue("q"), callbacks=[seen.callback])
+        await consumer.consume()
+        await (await connection.default_channel).close()
+        await consumer.consume()
+        await publish(connection, b"1")
+        await drain(connection)
+        assert seen == [b"1"]
+
+
+async def test_a_consumer_of_a_closed_channel_stays_closed(url: str) -> None:
+    async with Connection(url) as connection:
+        channel = await connection.channel()
+        consumer = channel.Consumer(Queue("q"), callbacks=[lambda *_: None])
+        await consumer.declare()
+        await channel.close()
+        with pytest.raises(errors.ChannelClosed):
+            await consumer.consume()
+
+
 async def test_a_consumer_without_channel_says_so(url: str) -> None:
     consumer: Consumer = Consumer(None, [Queue("q")], callbacks=[lambda *_: None])
     with pytest.raises(errors.NotBoundError, match=r"revive\(\)"):

@@ -110,6 +110,23 @@ def test_a_loop_that_begins_after_the_broker_ended_the_consumer_raises_too(url: 
             _ = [message for message in consumer]
 
 
+def test_a_loop_whose_channel_is_closed_raises_and_the_next_one_goes_on(url: str) -> None:
+    with Connection(url) as connection:
+        publish(connection, 1, 2)
+        consumer = connection.Consumer(Queue("q"))
+        seen = []
+
+        def close_at_the_first() -> None:
+            for message in consumer:
+                seen.append(message.payload)
+                connection.default_channel.close()
+
+        with pytest.raises(errors.ChannelClosed, match="iterate again"):
+            close_at_the_first()
+        seen += [message.payload for message in consumer.messages(limit=2)]
+    assert seen == [1, 1, 2]
+
+
 def test_a_consumer_with_callbacks_cannot_be_iterated_over(url: str) -> None:
     with Connection(url) as connection:
         for consumer in (

@@ -241,6 +241,28 @@ def test_revived_on_another_channel_it_consumes_what_it_did_before(url: str) -> 
         assert seen == [b"1"]
 
 
+def test_a_consumer_of_a_connection_gets_over_a_closed_channel(url: str) -> None:
+    seen = Seen()
+    with Connection(url) as connection:
+        consumer = connection.Consumer(Queue("q"), callbacks=[seen.callback])
+        consumer.consume()
+        connection.default_channel.close()
+        consumer.consume()
+        publish(connection, b"1")
+        drain(connection)
+        assert seen == [b"1"]
+
+
+def test_a_consumer_of_a_closed_channel_stays_closed(url: str) -> None:
+    with Connection(url) as connection:
+        channel = connection.channel()
+        consumer = channel.Consumer(Queue("q"), callbacks=[lambda *_: None])
+        consumer.declare()
+        channel.close()
+        with pytest.raises(errors.ChannelClosed):
+            consumer.consume()
+
+
 def test_a_consumer_without_channel_says_so(url: str) -> None:
     consumer: Consumer = Consumer(None, [Queue("q")], callbacks=[lambda *_: None])
     with pytest.raises(errors.NotBoundError, match=r"revive\(\)"):
