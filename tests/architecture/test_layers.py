@@ -51,7 +51,14 @@ NEVER = {
 }
 """What a layer may not import from the standard library: time, chance and waiting are parameters below L2."""
 
-ASYNCIO = ("dulse.links", "dulse.virtual.immediate", "dulse.virtual.threaded", "dulse.transports", "dulse.testing")
+ASYNCIO = (
+    "dulse.links",
+    "dulse.virtual.immediate",
+    "dulse.virtual.threaded",
+    "dulse.virtual.hops",
+    "dulse.transports",
+    "dulse.testing",
+)
 """Who may import asyncio; all others take what waits from `dulse.links.waiting`, so that they can be generated."""
 
 OPTIONAL = ("dulse.cli", "dulse.transports", "dulse.kombu", "dulse.testing")
