@@ -7,7 +7,7 @@ from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from dulse import errors
-from dulse.codecs import DEFAULT_LIMIT, decode, decompress
+from dulse.codecs import DEFAULT_LIMIT, decode, decompress, loads
 from dulse.model.generic import Payload
 from dulse.model.message import Delivery
 from dulse.model.outgoing import snapshot
@@ -198,13 +198,17 @@ class Message(Generic[Payload]):
     def _decode(self) -> Any:
         if self._errors:
             raise self._errors[0]
-        content_type, content_encoding = self.content_type, self.content_encoding
+        # Each delivery comes by here: past the properties of this class, straight to what has not been assigned.
+        found = self._delivery.properties
+        kind = found.get("content_type") if self._content_type is _UNREAD else self._content_type
+        encoding = found.get("content_encoding") if self._content_encoding is _UNREAD else self._content_encoding
         if self._body is not _UNREAD:
-            return decode(self._body, content_type, content_encoding, self.accept)
-        headers = self._delivery.properties.get("headers") if self._headers is None else self._headers
+            return loads(self._body, kind, encoding, self.accept)
+        headers = found.get("headers") if self._headers is None else self._headers
         compression = headers.get("compression") if headers else None
-        body = self._delivery.body
-        return decode(body, content_type, content_encoding, self.accept, compression, self.expansion_limit)
+        if compression is None:
+            return loads(self._delivery.body, kind, encoding, self.accept)
+        return decode(self._delivery.body, kind, encoding, self.accept, compression, self.expansion_limit)
 
     # ---------------------------------------------------------------------------------------------------- settle
 
