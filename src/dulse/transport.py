@@ -376,7 +376,7 @@ def _installed(scheme: str) -> str:
     for point in entry_points(group="dulse.transports", name=scheme):
         return point.value
     near = difflib.get_close_matches(scheme, _schemes, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ""
+    hint = f", did you mean {near[0]!r}?" if near else "."
     raise errors.make(
         errors.UnknownTransport,
         f"no transport serves {scheme!r}{hint} Known: {', '.join(schemes())}. Others come with a package of their own.",
