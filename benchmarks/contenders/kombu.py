@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.measure import Contender
 from kombu import Connection, Consumer, Exchange, Producer, Queue
+
+from benchmarks.measure import Contender
 
 
 def one_by_one(url: str, body: Any, count: int, *, prefetch: int = 0, name: str = "kombu") -> Contender:

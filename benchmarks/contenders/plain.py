@@ -11,7 +11,7 @@ from benchmarks.measure import Contender
 
 
 def double_ended_queue(body: Any, count: int) -> Contender:
-    """A collections.deque."""
+    """Append to a deque and take from it."""
     waiting: deque[Any] = deque()
 
     def publish(number: int) -> None:
