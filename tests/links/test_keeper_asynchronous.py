@@ -263,6 +263,18 @@ async def test_a_duty_may_remove_itself() -> None:
     assert keeper_tasks() == []
 
 
+async def test_a_duty_that_nobody_refers_to_is_forgotten_with_its_timer() -> None:
+    keeper, task = Keeper(), Task(due=monotonic() + 1000)
+    await keeper.add(task)
+    await turns()
+
+    del task
+    gc.collect()
+    await turns()
+
+    assert keeper_tasks() == []
+
+
 async def test_a_duty_that_nobody_refers_to_is_forgotten_with_its_task() -> None:
     keeper, task = Keeper(), Task(due=0.0)
     await keeper.add(task)

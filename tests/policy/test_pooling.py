@@ -163,6 +163,16 @@ def test_a_pool_may_be_stocked_as_far_as_there_is_room() -> None:
     assert given(state.acquire()) is kept
 
 
+def test_what_was_stocked_is_given_out_after_what_was_given_back() -> None:
+    state, _, idle = pool(2, idle=1)
+    stocked = Thing()
+
+    state.stock(stocked)
+
+    assert given(state.acquire()) is idle[0]
+    assert given(state.acquire()) is stocked
+
+
 def test_a_grown_pool_serves_those_who_wait() -> None:
     state, _, _ = pool(1, in_use=1)
     first, second, third = waiter(), waiter(), waiter()

@@ -116,10 +116,10 @@ class PoolState(Generic[R]):
         """
         if self.closed:
             raise errors.make(errors.ConnectionClosed, "The pool is closed: resize it or make another")
-        if not self._waiting:
-            served = self._serve()
-            if served is not None:
-                return served
+        # Whenever there is something to give, those in line have had it: whoever is served here overtakes nobody.
+        served = self._serve()
+        if served is not None:
+            return served
         if waiter is None:
             return Refuse(self.limit or 0)
         self._waiting.append(waiter)
