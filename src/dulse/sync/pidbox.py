@@ -6,7 +6,7 @@ The messages are those of Kombu, so the two may talk to each other.
 
 from __future__ import annotations
 
-import socket
+import platform
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -106,7 +106,7 @@ class Mailbox:
         handlers: dict[str, Callable[..., Any]] | None = None,
     ) -> Node:
         """Make the node of a process; by default it has the name of the host."""
-        return self.node_cls(hostname or socket.gethostname(), state, channel, handlers, mailbox=self)
+        return self.node_cls(hostname or platform.node(), state, channel, handlers, mailbox=self)
 
     # --------------------------------------------------------------------------------------------- send
 
