@@ -37,7 +37,7 @@ def check(account: Account, plan: Plan) -> None:
 
 QUICK = [
     Plan(prefetch=10, messages=1500, mode="operations", last=30),
-    Plan(prefetch=1, messages=800, mode="statements", last=150, step=5),
+    Plan(prefetch=10, messages=1000, mode="statements", last=180, step=5),
     Plan(prefetch=100, messages=1500, mode="random", last=10),
 ]
 

@@ -1,0 +1,193 @@
+"""The cases of test_forks, each in a program of its own: `python -m tests.faults.forking CASE URL`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+
+from dulse.sync.connection import Connection
+from dulse.sync.entity import Queue
+from dulse.sync.messaging import Producer
+from dulse.testing.killing import Child
+
+COUNT = 1500
+QUEUE = Queue("work")
+PATIENCE = 30
+
+
+def publish(producer: Producer[str], name: str, count: int = COUNT) -> None:
+    for number in range(count):
+        producer.publish(f"{name}:{number}", routing_key="work")
+
+
+def opened(url: str) -> tuple[Connection, Producer[str]]:
+    connection = Connection(url)
+    QUEUE(connection.connect().client).declare()
+    producer = connection.Producer()
+    producer.publish("warm", routing_key="work")
+    message = QUEUE(connection).get(no_ack=True)
+    assert message is not None
+    return connection, producer
+
+
+def both_sides_publish(url: str) -> None:
+    connection, producer = opened(url)
+    child = Child(lambda: publish(producer, "child"))
+    publish(producer, "parent")
+    assert child.wait(PATIENCE) == 0
+    connection.close()
+
+
+def both_sides_publish_beside_a_consumer(url: str) -> None:
+    """The parent's connection consumes as well, so that its keeper has work while it forks."""
+    connection, producer = opened(url)
+    other = Queue("other")(connection)
+    other.declare()
+    for _ in range(100):
+        producer.publish("busy", routing_key="other")
+    connection.Consumer(other, on_message=lambda message: message.ack(), prefetch_count=1).consume()
+    stop = threading.Event()
+
+    def drain() -> None:
+        while not stop.is_set():
+            try:
+                connection.drain_events(timeout=0.1)
+            except TimeoutError:
+                continue
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    child = Child(lambda: publish(producer, "child"))
+    publish(producer, "parent")
+    assert child.wait(PATIENCE) == 0
+    stop.set()
+    thread.join()
+    connection.close()
+
+
+def fork_while_a_thread_publishes(url: str) -> None:
+    connection, producer = opened(url)
+    thread = threading.Thread(target=publish, args=(producer, "thread"))
+    thread.start()
+    child = Child(lambda: publish(producer, "child"))
+    publish(producer, "parent")
+    assert child.wait(PATIENCE) == 0
+    thread.join()
+    connection.close()
+
+
+def a_child_of_a_child_publishes(url: str) -> None:
+    connection, producer = opened(url)
+
+    def in_child() -> None:
+        grandchild = Child(lambda: publish(producer, "grandchild"))
+        publish(producer, "child")
+        assert grandchild.wait(PATIENCE) == 0
+        connection.close()
+
+    child = Child(in_child)
+    publish(producer, "parent")
+    assert child.wait(PATIENCE) == 0
+    connection.close()
+
+
+def _publish_by_fork(producer: Producer[str]) -> None:
+    publish(producer, "child")
+
+
+def _publish_by_spawn(connection: Connection) -> None:
+    publish(connection.Producer(), "child")
+
+
+def multiprocessing_fork(url: str) -> None:
+    connection, producer = opened(url)
+    process = multiprocessing.get_context("fork").Process(target=_publish_by_fork, args=(producer,))
+    process.start()
+    publish(producer, "parent")
+    process.join(PATIENCE)
+    assert process.exitcode == 0
+    connection.close()
+
+
+def multiprocessing_spawn(url: str) -> None:
+    """A connection is pickled for the child, which opens it there."""
+    connection, producer = opened(url)
+    process = multiprocessing.get_context("spawn").Process(target=_publish_by_spawn, args=(connection,))
+    process.start()
+    publish(producer, "parent")
+    process.join(PATIENCE)
+    assert process.exitcode == 0
+    connection.close()
+
+
+def a_child_ends_while_its_parent_holds_a_message(url: str) -> None:
+    connection, producer = opened(url)
+    producer.publish("held", routing_key="work")
+    message = QUEUE(connection).get()
+    assert message is not None
+
+    def in_child() -> None:
+        connection.connect()
+        assert QUEUE(connection).get() is None
+        connection.close()
+        sys.exit(0)
+
+    child = Child(in_child)
+    child.wait(PATIENCE)
+    assert QUEUE(connection).get() is None
+    message.ack()
+    connection.default_channel.flush()
+    (status,) = connection.manager.queues("work")
+    assert (status.ready, status.leased) == (0, 0)
+    connection.close()
+
+
+def memory_is_copied(url: str) -> None:
+    """What a child publishes into memory stays in its memory, and neither side hangs."""
+    connection, producer = opened(url)
+    reader, writer = os.pipe()
+
+    def in_child() -> None:
+        publish(producer, "child", 10)
+        (status,) = connection.manager.queues("work")
+        os.write(writer, str(status.ready).encode())
+
+    child = Child(in_child)
+    publish(producer, "parent", 10)
+    assert child.wait(PATIENCE) == 0
+    (status,) = connection.manager.queues("work")
+    assert status.ready == 10
+    in_the_child = int(os.read(reader, 100))
+    assert in_the_child == 10, in_the_child
+    connection.close()
+
+
+def fork_again_and_again_while_threads_publish(url: str) -> None:
+    connection, producer = opened(url)
+    stop = threading.Event()
+    counts = [0, 0]
+
+    def work(place: int) -> None:
+        while not stop.is_set():
+            producer.publish(f"thread{place}:{counts[place]}", routing_key="work")
+            counts[place] += 1
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(20):
+        name = f"child{number}"
+        child = Child(lambda name=name: publish(producer, name, 1))  # type: ignore[misc]
+        assert child.wait(PATIENCE) == 0
+    stop.set()
+    for thread in threads:
+        thread.join()
+    (status,) = connection.manager.queues("work")
+    assert status.ready == sum(counts) + 20, (status.ready, counts)
+    connection.close()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,71 @@
+"""Parent and child of a fork both publish all they want, and each on links of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dulse.sync.connection import Connection
+from dulse.sync.entity import Queue
+
+pytestmark = [pytest.mark.kill, pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")]
+
+COUNT = 1500
+
+
+def run(case: str, url: str) -> None:
+    """Run one case of `forking`, which fails with a traceback."""
+    program = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.faults.forking", case, url]
+    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stderr == ""
+
+
+def payloads(url: str) -> list[str]:
+    with Connection(url) as connection:
+        queue = Queue("work")(connection)
+        found = []
+        while (message := queue.get(no_ack=True)) is not None:
+            found.append(message.payload)
+    return sorted(found)
+
+
+def expected(*names: str) -> list[str]:
+    return sorted(f"{name}:{number}" for name in names for number in range(COUNT))
+
+
+@pytest.mark.parametrize(
+    ("case", "names"),
+    [
+        ("both_sides_publish", ["parent", "child"]),
+        ("both_sides_publish_beside_a_consumer", ["parent", "child"]),
+        ("fork_while_a_thread_publishes", ["thread", "parent", "child"]),
+        ("a_child_of_a_child_publishes", ["parent", "child", "grandchild"]),
+        ("multiprocessing_fork", ["parent", "child"]),
+        ("multiprocessing_spawn", ["parent", "child"]),
+    ],
+)
+def test_everybody_publishes_all(sqlite_url: str, case: str, names: list[str]) -> None:
+    run(case, sqlite_url)
+
+    assert payloads(sqlite_url) == expected(*names)
+
+
+def test_a_child_does_not_give_back_what_its_parent_holds(sqlite_url: str) -> None:
+    run("a_child_ends_while_its_parent_holds_a_message", sqlite_url)
+
+
+def test_a_broker_in_memory_is_the_childs_own_after_a_fork() -> None:
+    run("memory_is_copied", "memory://forked")
+
+
+def test_a_fork_in_the_middle_of_a_transaction_of_another_thread_harms_neither(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/full.sqlite?durability=full&lease=1"
+    run("fork_again_and_again_while_threads_publish", url)
+
+    found = payloads(url)
+    assert [name for name in found if name.startswith("child")] == sorted(f"child{n}:0" for n in range(20))
+    assert len(found) == len(set(found))
