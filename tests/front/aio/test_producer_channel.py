@@ -149,7 +149,7 @@ async def test_batches_of_two_producers_do_not_mix(url: str) -> None:
         async with first.batch() as ones, second.batch() as twos:
             await first.publish(b"1")
             await second.publish(b"2")
-            assert (len(ones), len(twos)) == (1, 1)
+            assert (len(ones), len(twos), twos is ones) == (1, 1, False)
 
 
 async def test_a_batch_that_ends_by_an_exception_drops_what_is_not_out(url: str) -> None:

@@ -148,7 +148,7 @@ def test_batches_of_two_producers_do_not_mix(url: str) -> None:
         with first.batch() as ones, second.batch() as twos:
             first.publish(b"1")
             second.publish(b"2")
-            assert (len(ones), len(twos)) == (1, 1)
+            assert (len(ones), len(twos), twos is ones) == (1, 1, False)
 
 
 def test_a_batch_that_ends_by_an_exception_drops_what_is_not_out(url: str) -> None:
