@@ -7,10 +7,12 @@ Field names and defaults follow AMQP 0-9-1 §3.1.3 (exchange) and §3.1.4 (queue
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 Arguments = Mapping[str, Any]
+
+NO_ARGUMENTS: Arguments = MappingProxyType({})
 
 
 class QueueDeclared(NamedTuple):
@@ -21,8 +23,7 @@ class QueueDeclared(NamedTuple):
     consumer_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeclareExchange:
+class DeclareExchange(NamedTuple):
     """Make an exchange, or check that it is there with these very properties. Reply: None."""
 
     exchange: str
@@ -31,39 +32,35 @@ class DeclareExchange:
     auto_delete: bool = False
     internal: bool = False
     passive: bool = False
-    arguments: Arguments = field(default_factory=dict)
+    arguments: Arguments = NO_ARGUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteExchange:
+class DeleteExchange(NamedTuple):
     """Delete an exchange and its bindings; a missing one is no error. Reply: None."""
 
     exchange: str
     if_unused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BindExchange:
+class BindExchange(NamedTuple):
     """Route what reaches `source` on to `destination` as well. Reply: None."""
 
     destination: str
     source: str
     routing_key: str = ""
-    arguments: Arguments = field(default_factory=dict)
+    arguments: Arguments = NO_ARGUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class UnbindExchange:
+class UnbindExchange(NamedTuple):
     """Take such a binding away; a missing one is no error. Reply: None."""
 
     destination: str
     source: str
     routing_key: str = ""
-    arguments: Arguments = field(default_factory=dict)
+    arguments: Arguments = NO_ARGUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class DeclareQueue:
+class DeclareQueue(NamedTuple):
     """Make a queue, or check that it is there with these very properties. Reply: `QueueDeclared`."""
 
     queue: str = ""
@@ -71,11 +68,10 @@ class DeclareQueue:
     exclusive: bool = False
     auto_delete: bool = False
     passive: bool = False
-    arguments: Arguments = field(default_factory=dict)
+    arguments: Arguments = NO_ARGUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteQueue:
+class DeleteQueue(NamedTuple):
     """Delete a queue with all it holds; a missing one is no error. Reply: the number of messages deleted."""
 
     queue: str
@@ -83,28 +79,25 @@ class DeleteQueue:
     if_empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BindQueue:
+class BindQueue(NamedTuple):
     """Route what reaches `exchange` and matches into `queue`. Reply: None."""
 
     queue: str
     exchange: str
     routing_key: str = ""
-    arguments: Arguments = field(default_factory=dict)
+    arguments: Arguments = NO_ARGUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class UnbindQueue:
+class UnbindQueue(NamedTuple):
     """Take such a binding away; a missing one is no error. Reply: None."""
 
     queue: str
     exchange: str
     routing_key: str = ""
-    arguments: Arguments = field(default_factory=dict)
+    arguments: Arguments = NO_ARGUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class PurgeQueue:
+class PurgeQueue(NamedTuple):
     """Delete the ready messages of a queue. Reply: their number."""
 
     queue: str

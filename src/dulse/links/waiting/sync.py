@@ -10,11 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 from dulse.links.keeper import Duty, Keeper, keeper
 from dulse.links.waiting.signal_sync import Event, Signal
+
+if TYPE_CHECKING:  # the blocking form never uses it
+    from concurrent.futures import Executor
 
 __all__ = [
     "Duty",
