@@ -8,9 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dulse.sync.connection import Connection
-from dulse.sync.entity import Queue
-from dulse.sync.message import Message
+from dulse import Connection, Message, Queue
 from tests.faults.programs import say
 
 

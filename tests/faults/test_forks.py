@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dulse.sync.connection import Connection
-from dulse.sync.entity import Queue
+from dulse import Connection, Queue
 
 pytestmark = [pytest.mark.kill, pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")]
 
@@ -58,8 +57,8 @@ def test_a_child_does_not_give_back_what_its_parent_holds(sqlite_url: str) -> No
     run("a_child_ends_while_its_parent_holds_a_message", sqlite_url)
 
 
-def test_a_broker_in_memory_is_the_childs_own_after_a_fork() -> None:
-    run("memory_is_copied", "memory://forked")
+def test_a_child_begins_with_an_empty_broker_in_memory() -> None:
+    run("memory_is_empty_in_a_child", "memory://forked")
 
 
 def test_a_fork_in_the_middle_of_a_transaction_of_another_thread_harms_neither(tmp_path: Path) -> None:

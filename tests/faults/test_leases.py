@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from dulse import errors
-from dulse.sync.connection import Connection
-from dulse.sync.entity import Queue
-from dulse.sync.message import Message
+from dulse import Connection, Message, Queue, errors
 from tests.faults import parts
 from tests.faults.programs import Program
 
@@ -61,9 +58,7 @@ class Taker:
                 return
 
 
-def test_a_dead_owners_messages_are_back_within_a_second_after_their_lease(
-    sqlite_url: str, programs: Programs
-) -> None:
+def test_a_dead_owners_messages_are_back_within_a_second_after_their_lease(sqlite_url: str, programs: Programs) -> None:
     publish(sqlite_url, *range(10))
     owner = start(programs, parts.hold, sqlite_url, "work", 10, 10)
     assert [owner.hear() for _ in range(10)] == list(range(10))
@@ -95,9 +90,7 @@ def test_messages_that_a_dead_owner_had_reserved_and_not_handed_out_are_back_too
     assert sorted(message.payload for message in taker.messages) == list(range(10))
 
 
-@pytest.mark.parametrize(
-    "leases", [3, pytest.param(20, marks=pytest.mark.slow)], ids=["three leases", "twenty leases"]
-)
+@pytest.mark.parametrize("leases", [3, pytest.param(20, marks=pytest.mark.slow)], ids=["three leases", "twenty leases"])
 def test_a_living_handler_keeps_its_message_however_long_it_works(
     sqlite_url: str, programs: Programs, tmp_path: Path, leases: int
 ) -> None:
@@ -163,9 +156,7 @@ def test_exclusive_and_auto_delete_queues_of_a_dead_owner_vanish(sqlite_url: str
         assert time.monotonic() - killed_at < LEASE + 1
 
 
-def test_when_the_single_active_consumer_dies_another_gets_the_messages(
-    sqlite_url: str, programs: Programs
-) -> None:
+def test_when_the_single_active_consumer_dies_another_gets_the_messages(sqlite_url: str, programs: Programs) -> None:
     first = start(programs, parts.consume_alone, sqlite_url, "first")
     assert first.hear() == "ready"
     second = start(programs, parts.consume_alone, sqlite_url, "second")

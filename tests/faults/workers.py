@@ -11,10 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from dulse import errors
-from dulse.sync.connection import Connection
-from dulse.sync.entity import Queue
-from dulse.sync.message import Message
+from dulse import Connection, Message, Queue, errors
 from dulse.testing.killing import Failpoint, die, mortal
 from dulse.transport import Driver
 from dulse.transports import sqlite_driver
