@@ -6,24 +6,25 @@ import os
 import subprocess
 import sys
 
-MOST_SECONDS = 0.060
 MOST_MEGABYTES = 15
+MOST_MODULES = 170
+"""Beyond those of a bare interpreter; milliseconds are for `make bench`, since they differ from machine to machine."""
+
 HEAVY = {
     "asyncio",
-    "importlib.metadata",
-    "email",
     "concurrent.futures",
+    "email",
+    "importlib.metadata",
+    "msgpack",
     "multiprocessing",
     "sqlite3",
-    "msgpack",
     "yaml",
 }
 
 MEASURE = """
-import sys, time
-begun = time.process_time()
 {}
-print(time.process_time() - begun, open("/proc/self/statm").read().split()[1])
+import sys
+print(len(sys.modules), open("/proc/self/statm").read().split()[1])
 """
 
 
@@ -33,11 +34,10 @@ def run(code: str) -> str:
     return done.stdout
 
 
-def measure(statement: str) -> tuple[float, float]:
-    """Give the best of ten: CPU seconds and megabytes."""
-    samples = [tuple(map(float, run(MEASURE.format(statement)).split())) for _ in range(10)]
-    page = os.sysconf("SC_PAGE_SIZE") / 2**20
-    return min(each[0] for each in samples), min(each[1] for each in samples) * page
+def measure(statement: str) -> tuple[int, float]:
+    """Give the modules loaded and the megabytes taken."""
+    modules, pages = run(MEASURE.format(statement)).split()
+    return int(modules), int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def test_neither_asyncio_nor_anything_else_heavy_is_imported() -> None:
@@ -58,11 +58,11 @@ print("asyncio" in sys.modules)
     assert run(code).strip() == "False"
 
 
-def test_importing_takes_little_time_and_memory() -> None:
+def test_importing_takes_few_modules_and_little_memory() -> None:
     run("import dulse")  # writes the byte code
-    bare_seconds, bare_megabytes = measure("pass")
+    bare_modules, bare_megabytes = measure("pass")
 
-    seconds, megabytes = measure("import dulse")
+    modules, megabytes = measure("import dulse")
 
+    assert modules - bare_modules < MOST_MODULES
     assert megabytes - bare_megabytes < MOST_MEGABYTES
-    assert seconds - bare_seconds < MOST_SECONDS
