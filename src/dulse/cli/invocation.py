@@ -39,6 +39,8 @@ class Invocation:
         """
         if not self.url:
             raise click.UsageError("no broker is named: say --url sqlite:///path, or set DULSE_URL")
+        if "://" not in self.url:
+            raise click.UsageError("what names the broker is no URL: write one such as sqlite:///path")
         if not may_create:
             _check_file(self.url)
         with Connection(self.url, connect_timeout=CONNECT_SECONDS, transport_options=self.options) as connection:

@@ -75,6 +75,7 @@ def _version() -> str:
 
 
 @click.group(
+    "dulse",
     cls=Program,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

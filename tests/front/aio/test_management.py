@@ -56,7 +56,7 @@ async def test_the_manager_describes_queues_in_the_order_asked_for(url: str) -> 
     async with Connection(url) as connection:
         for name in ("a", "b", "c"):
             await declared(connection, name)
-        assert [each.name for each in await connection.manager.queues("c", "a")] == ["c", "a"]
+        assert [each.name for each in await connection.manager.queues("c", "a", "c")] == ["c", "a", "c"]
 
 
 async def test_the_manager_does_not_count_what_has_expired(url: str) -> None:

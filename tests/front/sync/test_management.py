@@ -57,7 +57,7 @@ def test_the_manager_describes_queues_in_the_order_asked_for(url: str) -> None:
     with Connection(url) as connection:
         for name in ("a", "b", "c"):
             declared(connection, name)
-        assert [each.name for each in connection.manager.queues("c", "a")] == ["c", "a"]
+        assert [each.name for each in connection.manager.queues("c", "a", "c")] == ["c", "a", "c"]
 
 
 def test_the_manager_does_not_count_what_has_expired(url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dulse import errors
@@ -54,7 +54,7 @@ class VirtualManagement:
             part = wanted[start : start + AT_ONCE]
             groups = self._storage.read([group(name) for name in part for group in (queue_group, consumers_group)])
             depths = self._storage.depth(part)
-            found += _described(dict(zip(part, depths, strict=True)), groups, skip_missing=not names)
+            found += _described(zip(part, depths, strict=True), groups, skip_missing=not names)
         return found
 
     def peek(self, queue: str, count: int = 1) -> list[WaitingMessage]:
@@ -174,9 +174,9 @@ class _Moving:
 
 
 def _described(
-    depths: Mapping[str, Depth], groups: Mapping[str, Group], *, skip_missing: bool
+    depths: Iterable[tuple[str, Depth]], groups: Mapping[str, Group], *, skip_missing: bool
 ) -> Iterator[QueueStatus]:
-    for name, depth in depths.items():
+    for name, depth in depths:
         definition = read_queue(groups[queue_group(name)].values)
         if definition is not None:
             yield QueueStatus(
