@@ -229,9 +229,10 @@ class QueueDescription(Description):
         on_declared: Declared | None = None,
         **options: Unpack[QueueOptions],
     ) -> None:
+        key = options.pop("key", None)
         super().__init__(**options)
         self.name = check_name("queue", name or self.name)
-        self.routing_key = check_name("routing key", routing_key or self.routing_key)
+        self.routing_key = check_name("routing key", routing_key or key or self.routing_key)
         self.on_declared = on_declared
         self.bindings = set(bindings or ())
         if isinstance(exchange, list | tuple | set | frozenset):

@@ -27,6 +27,8 @@ class ExchangeOptions(TypedDict, total=False):
 class QueueOptions(TypedDict, total=False):
     """What a queue may be given by keyword; None leaves the default of the class."""
 
+    key: str | None
+    """The routing key, as the quick overview of Kombu's documents calls it."""
     queue_arguments: Arguments | None
     binding_arguments: Arguments | None
     consumer_arguments: Arguments | None
