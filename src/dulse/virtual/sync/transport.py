@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from dulse import errors
@@ -22,7 +24,6 @@ from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.sync import Mutex, Signal
 from dulse.model.capabilities import Capabilities
-from dulse.model.message import Delivery
 from dulse.model.records import Leased, Put, Target
 from dulse.policy.clocks import Clock
 from dulse.virtual.storage import Storage
@@ -40,6 +41,10 @@ DAMAGED = "dulse.damaged"
 
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
+
+
+Event = tuple[Callable[[Any], Any], Any]
+"""Who is to be called in `drain`, and with what: a delivery, or the tag of a consumer that has ended."""
 
 
 class VirtualTransport:
@@ -68,6 +73,7 @@ class VirtualTransport:
         self._arrivals = Signal()
         self.is_fetching = False
         """Somebody waits in the store for messages, and is to be woken when room is made."""
+        self._endings: deque[Event] = deque()
         self._damaged: list[tuple[Leased, Exception]] = []
         self._last_channel = 0
         self._known: dict[str, QueueRules] = {}
@@ -114,15 +120,15 @@ class VirtualTransport:
         """Hand over one message; see Transport."""
         if self.settlements.tokens and self.settlements.are_overdue():
             self.settlements.write()
-        handed = self._hand_over() or self._await_message(timeout)
-        handed[0].on_delivery(handed[1])
+        callback, argument = self._next_event() or self._await_event(timeout)
+        callback(argument)
 
-    def _hand_over(self) -> tuple[Consumer, Delivery] | None:
+    def _next_event(self) -> Event | None:
         """Choose a message and who gets it, and count it as theirs, all in one step; None if nothing fits."""
         with self.mutex:
             picked = self.intake.pick()
             if picked is None:
-                return None
+                return self._endings.popleft() if self._endings else None
             consumer, leased = picked
             try:
                 delivery = consumer.channel.hand_over(consumer, leased)
@@ -132,25 +138,25 @@ class VirtualTransport:
                 return None
             if consumer.no_ack:
                 self.settlements.add(leased.token)
-            return consumer, delivery
+            return consumer.on_delivery, delivery
 
     def set_aside(self, leased: Leased, damage: Exception) -> None:
         """Move a record that is no message of ours out of the way, for people to look at."""
         logger.error("a damaged record in queue %r was moved to queue %r: %s", leased.queue, DAMAGED, damage)
         self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
 
-    def _await_message(self, timeout: float | None) -> tuple[Consumer, Delivery]:
+    def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._check_open()
             with self.mutex:
-                handed = self._hand_over()
+                event = self._next_event()
                 ticket = self._arrivals.ticket()
-                leads = handed is None and not self.is_fetching
+                leads = event is None and not self.is_fetching
                 self.is_fetching = self.is_fetching or leads
-            if handed is not None:
-                return handed
+            if event is not None:
+                return event
             left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
             if leads:
                 got = self._lead(left)
@@ -301,14 +307,15 @@ class VirtualTransport:
         self.give_back(waiting)
 
     def end_consumers_of(self, queue: str) -> None:
-        """Tell the consumers of a queue that is gone (AMQP's consumer cancel notification)."""
+        """End the consumers of a queue that is gone; the next drains tell them (consumer cancel notification)."""
         self._known.pop(queue, None)
         for consumer in self.intake.of_queue(queue):
             with self.mutex:
                 self.intake.remove(consumer.tag)
+                if consumer.on_cancel is not None:
+                    self._endings.append((consumer.on_cancel, consumer.tag))
             consumer.channel.forget_consumer(consumer.tag)
-            if consumer.on_cancel is not None:
-                consumer.on_cancel(consumer.tag)
+        self.made_room()
 
     def activate(self, queue: str) -> None:
         """Find out which of our consumers of a queue is the single active one."""
