@@ -35,6 +35,7 @@ class Bell:
         self._turn = threading.Condition()
         self._listening = False
         self._inotify: Inotify | None = None
+        self._pause = FIRST_PAUSE
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -107,7 +108,6 @@ class Bell:
 
     def _listen(self, until: float, has_changed: Callable[[], bool]) -> tuple[bool, bool]:
         """Listen until something is heard; tells whether the file changed and whether it rang."""
-        pause = FIRST_PAUSE
         while True:
             heard_before = self._is_armed()
             hears = self._hears()
@@ -116,7 +116,7 @@ class Bell:
             left = until - time.monotonic()
             if left <= 0:
                 return False, False
-            longest = LOOK_ANYWAY if hears else pause
+            longest = LOOK_ANYWAY if hears else self._pause
             events = self._poll.poll(min(left, longest) * 1000)
             rung = any(descriptor == self._reader for descriptor, _ in events)
             if rung:
@@ -125,5 +125,6 @@ class Bell:
             if not events:
                 heard = left > LOOK_ANYWAY if hears else has_changed()
             if heard or rung:
+                self._pause = FIRST_PAUSE
                 return heard, rung
-            pause = min(pause * GROWTH, LONGEST_PAUSE)
+            self._pause = min(self._pause * GROWTH, LONGEST_PAUSE)

@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from random import random
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from dulse import errors
@@ -25,8 +26,10 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 Work = Callable[Concatenate[sqlite3.Connection, Arguments], Result]
 
-BUSY_MS: Final = 200
-"""SQLite itself waits so long for a lock; then we look whether there is time left, and signal handlers run."""
+SHORTEST_PAUSE: Final = 0.0005
+LONGEST_PAUSE: Final = 0.02
+"""Seconds between two tries to get a lock, by chance a little more or less. SQLite's own pauses grow to 100 ms, all
+alike: who comes back a moment too late each time starves beside busy processes, and signal handlers wait as well."""
 
 NOT_OPEN: Final = (errors.ConnectionClosed, "is not open: call open()")
 NOT_OPEN_HERE: Final = (errors.ConnectionClosed, "was opened by the parent process: call open()")
@@ -111,7 +114,7 @@ class Connections:
             seat: Seat = self._here.seat
         except AttributeError:
             seat = self._take_seat()
-        deadline = None
+        deadline, pause = 0.0, SHORTEST_PAUSE
         while True:
             try:
                 with seat.gate:
@@ -124,7 +127,9 @@ class Connections:
             except _UndoneError:
                 continue
             except sqlite3.Error as error:
-                deadline = self._until(error, deadline)
+                deadline = self._check_time(error, deadline)
+                time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret; outside the gate, for a fork or a close
+                pause = min(pause * 1.5, LONGEST_PAUSE)
             except (OverflowError, UnicodeEncodeError) as error:
                 text = f"SQLite cannot hold that name or number: {error}"
                 raise errors.make(errors.InvalidArgument, text) from error
@@ -152,13 +157,15 @@ class Connections:
                 # What is left of the work below us must not be committed statement by statement.
                 connection.execute("BEGIN")
 
-    def _until(self, error: sqlite3.Error, deadline: float | None) -> float:
-        """Give the time until which to try again, or raise."""
+    def _check_time(self, error: sqlite3.Error, deadline: float) -> float:
+        """Give the time until which to try again (`deadline`, or 0 the first time), or raise."""
         now = time.monotonic()
-        if not is_busy(error) or (deadline is not None and now >= deadline):
-            raise translate(error, self._place.path, self._seconds) from error
-        time.sleep(0.001)  # outside the gate, for a fork or a close
-        return now + self._seconds - BUSY_MS / 1000 if deadline is None else deadline
+        if is_busy(error):
+            if not deadline:
+                return now + self._seconds
+            if now < deadline:
+                return deadline
+        raise translate(error, self._place.path, self._seconds) from error
 
     # -------------------------------------------------------------------------------------------- seats
 
@@ -178,7 +185,7 @@ class Connections:
         connection = sqlite3.connect(
             self._place.uri,
             uri=True,
-            timeout=BUSY_MS / 1000,
+            timeout=0,  # we wait, and signal handlers run meanwhile
             isolation_level=None,
             check_same_thread=False,  # closed by others; the gate keeps two from using it at once
             cached_statements=256,

@@ -65,6 +65,13 @@ class Place:
         """Path of the write-ahead log, where every commit leaves its trace."""
         return f"{self.path}-wal"
 
+    def log_size(self) -> int:
+        """Give the bytes of the write-ahead log."""
+        try:
+            return Path(self.wal).stat().st_size
+        except OSError:
+            return 0
+
     @property
     def uri(self) -> str:
         """How SQLite is told to open the file without making one."""

@@ -46,6 +46,9 @@ FIRST_REST: Final = 0.005
 LONGEST_REST: Final = 0.020
 """Seconds between two looks of a waiting consumer while the file changes and its queues stay empty."""
 
+LONG_LOG: Final = 16 << 20
+"""Bytes of the write-ahead log above which `sweep` empties it."""
+
 GONE: Final = (
     errors.StorageError,
     "was deleted or replaced while it was in use; what was published since then is lost with it: open a new connection",
@@ -232,6 +235,8 @@ class SQLiteStorage:
         """Make delayed records ready; tell what has expired; notice if the file was deleted or replaced."""
         if not self._place.is_unchanged():
             self._connections.close(1.0, GONE)
+        if self._place.log_size() > LONG_LOG:
+            self._connections.once(sweeping.cut_log)
         promoted: Sequence[str] = ()
         if self._connections.once(sweeping.is_due):
             promoted = self._connections.write(sweeping.promote, limit)

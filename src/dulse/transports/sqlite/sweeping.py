@@ -9,7 +9,9 @@ from typing import Final
 from dulse.model.records import Swept
 from dulse.transports.sqlite.clocks import wall_ms
 
-__all__ = ["is_due", "look", "promote"]
+__all__ = ["cut_log", "is_due", "look", "promote"]
+
+CUT_MS: Final = 100
 
 NEXT_DUE: Final = "SELECT min(due) FROM delayed"
 DUE: Final = """
@@ -65,3 +67,15 @@ def look(connection: sqlite3.Connection, promoted: Sequence[str]) -> Swept:
         if following is not None:
             coming.append(following)
     return Swept(promoted, expired, max(0, min(coming) - now) / 1000 if coming else None)
+
+
+def cut_log(connection: sqlite3.Connection) -> None:
+    """Empty the log, if those who read in it end soon.
+
+    SQLite does so by itself when nobody reads at the end of a commit. With many busy processes somebody always does.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {CUT_MS}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute("PRAGMA busy_timeout = 0")
