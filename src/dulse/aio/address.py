@@ -62,7 +62,7 @@ class BrokerAddress:
         insist: bool = False,
         ssl: bool | Mapping[str, Any] | None = False,
         transport: str | Driver | None = None,
-        connect_timeout: float = 5,
+        connect_timeout: float | None = 5,
         transport_options: Mapping[str, Any] | None = None,
         login_method: str | None = None,
         uri_prefix: str | None = None,
@@ -123,7 +123,7 @@ class BrokerAddress:
         self.insist: bool = parts["insist"]
         self.ssl: bool | Mapping[str, Any] | None = parts["ssl"]
         self.transport_cls: str | Driver = parts["transport"] or DEFAULT_TRANSPORT
-        self.connect_timeout: float = parts["connect_timeout"]
+        self.connect_timeout: float | None = parts["connect_timeout"]
         self.transport_options: dict[str, Any] = dict(parts["transport_options"])
         self.login_method: str | None = parts["login_method"]
         self.uri_prefix: str | None = parts["uri_prefix"]

@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 from dulse import errors
 from dulse.aio.address import BrokerAddress
 from dulse.aio.channel import Channel
+from dulse.aio.consuming import Consumer
 from dulse.aio.contracts import Client
 from dulse.aio.lifetimes import lifetimes
 from dulse.aio.retrying import Retries, Retrying, Stopwatch, make_policy
@@ -19,10 +20,16 @@ from dulse.transport import AsyncTransportChannel
 CLOSE_TIMEOUT = 5.0
 """Seconds that closing takes at most where the caller names none."""
 
+OPEN_TIMEOUT = 30.0
+"""Seconds for opening a link where `connect_timeout` is None."""
+
 COLLECT_TIMEOUT = 1.0
 """Seconds that a link which seems broken is given to be closed in order."""
 
 NOT_OPENED: tuple[type[Exception], ...] = (*RECOVERABLE_CONNECTION_ERRORS, errors.DeadlineExceeded)
+
+_HANDING_OVER = {Channel.__module__, Consumer.__module__}
+"""The modules that call a program's callbacks."""
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +92,7 @@ class Connecting(BrokerAddress):
     async def _persist(self, retrying: Retrying, *, convert: bool = True) -> Session:
         session = self._session
         if session is not None:
-            if await session.works(self.connect_timeout):
+            if await session.works(self._seconds_to_open):
                 return session
             await self._drop(session, COLLECT_TIMEOUT)
         while True:
@@ -128,7 +135,7 @@ class Connecting(BrokerAddress):
                 raise self._failure
             session = self._drafted()
             try:
-                await session.open(self.connect_timeout)
+                await session.open(self._seconds_to_open)
             except Exception as failure:
                 self._failures += 1
                 self._failure = failure
@@ -138,6 +145,10 @@ class Connecting(BrokerAddress):
             await self._drop(session, CLOSE_TIMEOUT)
             raise errors.make(errors.ConnectionClosed, f"{self!r} was closed while it was being opened")
         return session
+
+    @property
+    def _seconds_to_open(self) -> float:
+        return OPEN_TIMEOUT if self.connect_timeout is None else self.connect_timeout
 
     def _drafted(self) -> Session:
         settings = self.settings()
@@ -212,7 +223,7 @@ class Connecting(BrokerAddress):
             2 if given.interval_start is None else given.interval_start,
             2 if given.interval_step is None else given.interval_step,
             30 if given.interval_max is None else given.interval_max,
-            self.connect_timeout if given.connect_retries_timeout is None else given.connect_retries_timeout,
+            self._seconds_to_open if given.connect_retries_timeout is None else given.connect_retries_timeout,
         )
         return Retrying(self.clock, policy, given.errback, given.callback)
 
@@ -236,8 +247,10 @@ class Connecting(BrokerAddress):
         """Wait for one event of any channel and hand it over, on this thread (task); at most one message.
 
         `timeout` is the total of seconds, whatever the broker sends meanwhile; 0 looks once. None waits for ever: the
-        one wait without an end. Raises DeadlineExceeded, which is TimeoutError and socket.timeout, when there was
-        nothing. Several threads may drain: each event goes to one of them.
+        one wait without an end. Several threads may drain: each event goes to one of them.
+
+        Raises DeadlineExceeded, which is TimeoutError and socket.timeout, when there was nothing, and what a callback
+        raises; but a callback's own DeadlineExceeded as the cause of an OperationalError, to be told from the other.
         """
         if timeout is not None and not timeout >= 0:
             text = f"timeout is {timeout} seconds: give 0 to look once, more to wait, or None to wait for ever"
@@ -252,6 +265,10 @@ class Connecting(BrokerAddress):
         except CONNECTION_ERRORS:
             await self._verify()
             raise
+        except errors.DeadlineExceeded as late:
+            if _raised_by_callback(late):
+                raise errors.make(errors.OperationalError, f"a callback was not done in time: {late}") from late
+            raise
 
     async def heartbeat_check(self, rate: int = 2) -> None:
         """Find out whether the broker still answers, where its transport has heartbeats; raises if it does not.
@@ -264,7 +281,7 @@ class Connecting(BrokerAddress):
     async def _verify(self) -> None:
         """After an error that tells of a broken link: let go of the link if that is so."""
         session = self._session
-        if session is not None and not await session.works(self.connect_timeout):
+        if session is not None and not await session.works(self._seconds_to_open):
             await self._drop(session, COLLECT_TIMEOUT)
 
     # -------------------------------------------------------------------------------------------- close
@@ -333,3 +350,13 @@ class Connecting(BrokerAddress):
 
     async def _renew(self, channel: Channel) -> AsyncTransportChannel:
         return await (await self._live()).renew(channel)
+
+
+def _raised_by_callback(failure: Exception) -> bool:
+    """Tell whether an error came up while a message was handed over."""
+    traceback = failure.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__") in _HANDING_OVER:
+            return True
+        traceback = traceback.tb_next
+    return False

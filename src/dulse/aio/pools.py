@@ -15,7 +15,7 @@ from dulse.aio import messaging
 from dulse.aio.connection import Connection
 from dulse.aio.connection_pools import ConnectionPool
 from dulse.aio.lifetimes import lifetimes
-from dulse.aio.resource import DEFAULT_TIMEOUT, Resource
+from dulse.aio.resource import DEFAULT_TIMEOUT, Resource, checked_limit
 from dulse.aio.retrying import Stopwatch
 from dulse.links.waiting.aio import Mutex
 from dulse.policy.clocks import SystemClock
@@ -206,7 +206,7 @@ async def set_limit(
 
     `force`, `ignore_errors` and `reset_after` (all members are closed) are those of `Resource.resize`.
     """
-    if limit != _registry.limit:
+    if checked_limit(limit) != _registry.limit:
         for group, pool in _registry.pools():
             if isinstance(group.limit, GlobalLimit):
                 await pool.resize(limit, force, ignore_errors, reset_after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -37,7 +37,7 @@ class Resource(ABC, Generic[R]):
     def __init__(
         self, limit: int | None = None, preload: int | None = None, close_after_fork: bool | None = None
     ) -> None:
-        self._state: PoolState[R] = PoolState(_checked(limit), os.getpid())
+        self._state: PoolState[R] = PoolState(checked_limit(limit), os.getpid())
         self._mutex = Mutex()
         self._overdue: list[Actions[R]] = []
         self.preload = preload or 0
@@ -205,8 +205,18 @@ class Resource(ABC, Generic[R]):
     async def _act(self, actions: Actions[R]) -> None:
         for waiter in actions.served:
             waiter.wake()
-        for resource in actions.close:
-            await finished(self.close_resource(resource))
+        await self._close_each(actions.close, self.close_resource)
+
+    async def _close_each(self, resources: Iterable[R], close: Callable[[R], Any]) -> None:
+        """Close all, whatever goes wrong with some; the first error is raised in the end."""
+        failures: list[Exception] = []
+        for resource in resources:
+            try:
+                await finished(close(resource))
+            except Exception as failure:  # noqa: BLE001 - raised below
+                failures.append(failure)
+        if failures:
+            raise failures[0]
 
     # -------------------------------------------------------------------------------------------- limit
 
@@ -218,7 +228,7 @@ class Resource(ABC, Generic[R]):
     @limit.setter
     def limit(self, limit: int | None) -> None:
         with self._mutex:
-            self._overdue.append(self._state.resize(_checked(limit), ignore_errors=True))
+            self._overdue.append(self._state.resize(checked_limit(limit), ignore_errors=True))
         self.setup()
         eagerly(self._catch_up)
 
@@ -232,7 +242,7 @@ class Resource(ABC, Generic[R]):
         in any case.
         """
         with self._mutex:
-            actions = self._state.resize(_checked(limit), force=force, ignore_errors=ignore_errors, reset=reset)
+            actions = self._state.resize(checked_limit(limit), force=force, ignore_errors=ignore_errors, reset=reset)
         await self._act(actions)
         self.setup()
 
@@ -244,8 +254,7 @@ class Resource(ABC, Generic[R]):
                 self._state.resize(self._state.limit)
         for waiter in actions.served:
             waiter.wake()
-        for resource in actions.close:
-            await finished(self.collect_resource(resource))
+        await self._close_each(actions.close, self.collect_resource)
 
     def after_fork(self) -> None:
         """Be empty, in a forked child; called before anything else runs there."""
@@ -255,7 +264,8 @@ class Resource(ABC, Generic[R]):
             self.forget_resource(resource)
 
 
-def _checked(limit: int | None) -> int | None:
+def checked_limit(limit: int | None) -> int | None:
+    """Give a limit back if it is one."""
     if isinstance(limit, bool) or (limit is not None and limit < 0):
         raise errors.make(errors.InvalidArgument, f"limit is {limit!r}: give a number of members, or None for no limit")
     return limit

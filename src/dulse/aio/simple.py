@@ -149,7 +149,8 @@ class SimpleBase:
             await self.consumer.cancel()
         while self.buffer:
             message = self.buffer.popleft()
-            if not self.no_ack:
+            # A channel that is closed has given back everything itself.
+            if not self.no_ack and message.channel is not None and message.channel.is_open:
                 await message.requeue()
 
     async def __aenter__(self) -> Self:

@@ -18,7 +18,7 @@ from dulse.sync import messaging
 from dulse.sync.connection import Connection
 from dulse.sync.connection_pools import ConnectionPool
 from dulse.sync.lifetimes import lifetimes
-from dulse.sync.resource import DEFAULT_TIMEOUT, Resource
+from dulse.sync.resource import DEFAULT_TIMEOUT, Resource, checked_limit
 from dulse.sync.retrying import Stopwatch
 
 __all__ = [
@@ -207,7 +207,7 @@ def set_limit(
 
     `force`, `ignore_errors` and `reset_after` (all members are closed) are those of `Resource.resize`.
     """
-    if limit != _registry.limit:
+    if checked_limit(limit) != _registry.limit:
         for group, pool in _registry.pools():
             if isinstance(group.limit, GlobalLimit):
                 pool.resize(limit, force, ignore_errors, reset_after)

@@ -150,7 +150,8 @@ class SimpleBase:
             self.consumer.cancel()
         while self.buffer:
             message = self.buffer.popleft()
-            if not self.no_ack:
+            # A channel that is closed has given back everything itself.
+            if not self.no_ack and message.channel is not None and message.channel.is_open:
                 message.requeue()
 
     def __enter__(self) -> Self:

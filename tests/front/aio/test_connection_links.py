@@ -45,6 +45,22 @@ async def test_nothing_is_opened_before_it_is_needed(url: str) -> None:
     assert states == [False, True, False]
 
 
+async def test_a_connection_without_a_connect_timeout_has_a_finite_one(url: str) -> None:
+    broker = FaultyBroker(url)
+    given: list[float] = []
+    async with Connection("a.example", transport=broker.driver, connect_timeout=None) as connection:
+        session = connection.transport
+
+        async def note(timeout: float) -> None:
+            given.append(timeout)
+            session.is_open = True
+
+        session.open = note  # type: ignore[method-assign]
+        await connection.connect()
+        session.is_open = False
+    assert given == [30]
+
+
 async def test_connecting_twice_keeps_the_link(url: str) -> None:
     async with Connection(url) as connection:
         assert await connection.connect() is await connection.connect()
@@ -184,6 +200,25 @@ async def test_a_callbacks_own_connection_trouble_leaves_the_link_alone(url: str
             with pytest.raises(errors.ConnectionLost, match="another"):
                 await connection.drain_events(timeout=5)
         assert connection.connected
+
+
+@pytest.mark.parametrize("kind", ["callback", "verb"])
+async def test_a_deadline_of_a_callback_is_not_taken_for_the_drains_own(url: str, kind: str) -> None:
+    queue: Queue = Queue("tasks")
+
+    def be_late(*given: object) -> None:
+        raise errors.make(errors.DeadlineExceeded, "publishing the answer took too long")
+
+    async with Connection(url) as connection:
+        await connection.Producer().publish(b"1", routing_key="tasks", declare=[queue])
+        if kind == "verb":
+            await (await connection.channel()).basic_consume("tasks", callback=be_late)
+        else:
+            await connection.Consumer(queue, callbacks=[be_late]).consume()
+        with pytest.raises(errors.OperationalError, match="the answer took too long") as raised:
+            await connection.drain_events(timeout=5)
+        assert not isinstance(raised.value, TimeoutError)
+        assert isinstance(raised.value.__cause__, errors.DeadlineExceeded)
 
 
 async def test_the_default_channel_is_opened_on_a_new_link_when_the_old_one_broke(url: str) -> None:

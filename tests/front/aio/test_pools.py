@@ -229,6 +229,14 @@ async def test_lowering_the_global_limit_below_what_is_in_use_is_refused(
     await pools.reset()
 
 
+async def test_a_global_limit_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(errors.InvalidArgument, match="True"):
+        await pools.set_limit(True)
+    with pytest.raises(errors.InvalidArgument, match="-1"):
+        await pools.set_limit(-1)
+    assert pools.get_limit() == 10
+
+
 async def test_resetting_closes_and_forgets_everything(url: str, group: Callable[[], pools.Connections]) -> None:
     common, connection = group(), Connection(url)
     pool = common[connection]

@@ -93,6 +93,18 @@ async def test_closing_again_does_nothing(url: str) -> None:
         await queue.close()
 
 
+async def test_closing_after_the_connection_is_no_error(url: str) -> None:
+    async with Connection(url) as connection:
+        queue = connection.SimpleQueue("tasks")
+        await queue.put(1)
+        await queue.put(2)
+        await queue.get(timeout=5)
+        await connection.drain_events(timeout=5)
+        await connection.close()
+        await queue.close()
+        assert not queue.buffer
+
+
 async def test_clearing_counts_what_is_deleted(url: str) -> None:
     async with Connection(url) as connection, connection.SimpleQueue("tasks") as queue:
         await queue.put(1)

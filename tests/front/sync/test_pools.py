@@ -228,6 +228,14 @@ def test_lowering_the_global_limit_below_what_is_in_use_is_refused(
     pools.reset()
 
 
+def test_a_global_limit_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(errors.InvalidArgument, match="True"):
+        pools.set_limit(True)
+    with pytest.raises(errors.InvalidArgument, match="-1"):
+        pools.set_limit(-1)
+    assert pools.get_limit() == 10
+
+
 def test_resetting_closes_and_forgets_everything(url: str, group: Callable[[], pools.Connections]) -> None:
     common, connection = group(), Connection(url)
     pool = common[connection]

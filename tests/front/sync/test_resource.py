@@ -319,3 +319,16 @@ def test_a_member_that_was_taken_away_is_not_taken_back() -> None:
     pool.force_close_all(close_pool=False)
     thing.release()
     assert pool.acquire() is not thing
+
+
+def test_one_that_cannot_be_closed_does_not_keep_the_others_open() -> None:
+    class Stubborn(Thing):
+        def close(self) -> None:
+            raise ValueError("stuck")
+
+    pool = Things(3)
+    things = [pool.acquire() for _ in range(2)]
+    things[0].__class__ = Stubborn
+    with pytest.raises(ValueError, match="stuck"):
+        pool.force_close_all()
+    assert things[1].is_closed

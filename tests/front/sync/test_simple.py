@@ -94,6 +94,18 @@ def test_closing_again_does_nothing(url: str) -> None:
         queue.close()
 
 
+def test_closing_after_the_connection_is_no_error(url: str) -> None:
+    with Connection(url) as connection:
+        queue = connection.SimpleQueue("tasks")
+        queue.put(1)
+        queue.put(2)
+        queue.get(timeout=5)
+        connection.drain_events(timeout=5)
+        connection.close()
+        queue.close()
+        assert not queue.buffer
+
+
 def test_clearing_counts_what_is_deleted(url: str) -> None:
     with Connection(url) as connection, connection.SimpleQueue("tasks") as queue:
         queue.put(1)
