@@ -41,7 +41,8 @@
     ├── InvalidArgument             a caller's mistake (also builtins.ValueError)
     │   ├── InvalidURL
     │   ├── UnknownTransport
-    │   └── UnknownOption
+    │   ├── UnknownOption
+    │   └── MatcherNotInstalled
     └── NotSupported                this store cannot do it, and its documentation says so
 
 Each class says in `retryable` whether the same call may succeed later without any change by the caller.
@@ -80,6 +81,7 @@ __all__ = [
     "InvalidURL",
     "LeaseLost",
     "LimitExceeded",
+    "MatcherNotInstalled",
     "MessageStateError",
     "NoConsumers",
     "NotAllowed",
@@ -370,6 +372,10 @@ class UnknownTransport(InvalidArgument, KeyError):
 
 class UnknownOption(InvalidArgument):
     """A transport option that this transport does not have; the text names the nearest."""
+
+
+class MatcherNotInstalled(InvalidArgument):
+    """No matcher is registered under that name; the text names those that are."""
 
 
 class NotSupported(DulseError):

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from dulse import errors
-from dulse.policy.matchers import MatcherNotInstalled, MatcherRegistry, match
+from dulse.errors import MatcherNotInstalled
+from dulse.policy.matchers import MatcherRegistry, match
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,6 @@ from dulse import errors
 MatcherFunction = Callable[..., Any]
 
 
-class MatcherNotInstalled(errors.InvalidArgument):
-    """No matcher is registered under that name; the text names those that are."""
-
-
 class MatcherRegistry:
     """Matchers by name: `glob` (shell wildcards, the default) and `pcre` (a regular expression from the start)."""
 
@@ -53,7 +49,7 @@ class MatcherRegistry:
     def _named(self, name: str) -> MatcherFunction:
         if name not in self._matchers:
             known = ", ".join(repr(other) for other in sorted(self._matchers))
-            raise errors.make(MatcherNotInstalled, f"No matcher {name!r} is registered; there are {known}")
+            raise errors.make(errors.MatcherNotInstalled, f"No matcher {name!r} is registered; there are {known}")
         return self._matchers[name]
 
 
