@@ -30,8 +30,8 @@ class Start(Protocol):
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Name a broker that no other test has; it need not survive a power loss."""
-    return f"sqlite:///{tmp_path / 'broker.db'}?durability=normal"
+    """Name a broker that no other test has; it need not survive a power loss, and the dead are found at once."""
+    return f"sqlite:///{tmp_path / 'broker.db'}?durability=normal&lease=1s"
 
 
 @pytest.fixture

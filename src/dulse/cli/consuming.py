@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from dulse.cli.failures import Failed
 from dulse.cli.invocation import Invocation, broker_options, pass_invocation
-from dulse.cli.records import write_record
+from dulse.cli.output import Output, output_options
 from dulse.cli.stopping import Stop
 from dulse.cli.values import DURATION
 from dulse.sync.connection import Connection
@@ -21,39 +19,6 @@ PREFETCH = 100
 IDLE = 0.25
 """Seconds without a message after which a queue counts as empty, and between two looks whether to stop."""
 
-F = Callable[..., Any]
-
-
-class Output:
-    """Stdout, as messages are written to it."""
-
-    def __init__(self, form: str, *, null: bool) -> None:
-        self._stream = sys.stdout.buffer
-        self._write = write_record if form == "json" else _body
-        self._end = b"\0" if null else b"\n"
-
-    def write(self, message: Message[Any]) -> None:
-        """Write a message and see to it that it has left this process."""
-        self._stream.write(self._write(message) + self._end)
-        self._stream.flush()
-
-
-def _body(message: Message[Any]) -> bytes:
-    return bytes(message.body)
-
-
-def _output_options(command: F) -> F:
-    command = click.option("-0", "--null", is_flag=True, help="End each with a NUL instead of a new line.")(command)
-    return click.option(
-        "-f",
-        "--format",
-        "form",
-        type=click.Choice(["body", "json"]),
-        default="body",
-        show_default=True,
-        help="The bodies as they are, or a line of JSON for each message with its headers and properties.",
-    )(command)
-
 
 @click.command()
 @click.argument("queue")
@@ -61,7 +26,7 @@ def _output_options(command: F) -> F:
 @click.option("--follow", is_flag=True, help="Wait for more instead of stopping when the queue is empty.")
 @click.option("--timeout", type=DURATION, help="With --follow: stop when none has come for so long.")
 @click.option("--prefetch", type=click.IntRange(1, 65535), default=PREFETCH, show_default=True, help="Taken ahead.")
-@_output_options
+@output_options
 @broker_options
 @pass_invocation
 def consume(
@@ -79,7 +44,7 @@ def consume(
     What was not written, because nobody reads any more or on Ctrl-C, goes back to the queue. A pipe may hold some that
     its reader never reads: use --count for an exact number.
     """
-    output = Output(form, null=null)
+    output = Output(form, invocation.stop, null=null)
     with invocation.connected() as connection, invocation.stop.after_each_step():
         consumer = connection.Consumer(
             [Queue(queue)], auto_declare=False, prefetch_count=min(prefetch, count or prefetch)
@@ -100,8 +65,8 @@ def _write_all(messages: Any, output: Output, stop: Stop) -> int:
     """Write and acknowledge messages until none comes or the process is to stop."""
     written = 0
     for message in messages:
-        with stop.at_once():  # whoever reads stdout may be slow
-            output.write(message)
+        stop.check()
+        output.write(message)
         message.ack()
         written += 1
     return written
@@ -110,31 +75,31 @@ def _write_all(messages: Any, output: Output, stop: Stop) -> int:
 @click.command()
 @click.argument("queue")
 @click.option("-n", "--count", type=click.IntRange(min=1), default=1, show_default=True, help="Take so many.")
-@_output_options
+@output_options
 @broker_options
 @pass_invocation
 def get(invocation: Invocation, queue: str, count: int, form: str, null: bool) -> None:
     """Take the next message of QUEUE and write it to stdout; fails if there is none."""
-    output = Output(form, null=null)
+    output = Output(form, invocation.stop, null=null)
     with invocation.connected() as connection, invocation.stop.after_each_step():
         for number in range(count):
             message = connection.default_channel.basic_get(queue)
             if message is None:
                 raise Failed(f"queue {queue!r} is empty{f' after {number} messages' if number else ''}")
-            with invocation.stop.at_once():
-                output.write(message)
+            invocation.stop.check()
+            output.write(message)
             message.ack()
 
 
 @click.command()
 @click.argument("queue")
 @click.option("-n", "--count", type=click.IntRange(min=1), default=10, show_default=True, help="Look at so many.")
-@_output_options
+@output_options
 @broker_options
 @pass_invocation
 def peek(invocation: Invocation, queue: str, count: int, form: str, null: bool) -> None:
     """Write the next messages of QUEUE to stdout, and leave them there."""
-    output = Output(form, null=null)
+    output = Output(form, invocation.stop, null=null)
     with invocation.connected() as connection:
         for message in _peeked(connection, queue, count):
             output.write(message)

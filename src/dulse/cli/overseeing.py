@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dulse.cli.invocation import Invocation, broker_options, pass_invocation, tell
+from dulse.cli.output import to_reader
 from dulse.model.inspection import QueueStatus
 
 STEP = 100
@@ -35,11 +36,15 @@ def queues(invocation: Invocation, names: tuple[str, ...], as_json: bool) -> Non
     """
     with invocation.connected() as connection:
         found = connection.manager.queues(*names)
-    if as_json:
-        click.echo(json.dumps([{**each._asdict(), "arguments": dict(each.arguments)} for each in found], default=str))
-        return
-    width = None if sys.stdout.isatty() else _UNBOUNDED
-    Console(file=sys.stdout, width=width, highlight=False).print(_table(found))
+    with to_reader():
+        if as_json:
+            click.echo(
+                json.dumps([{**each._asdict(), "arguments": dict(each.arguments)} for each in found], default=str)
+            )
+        else:
+            width = None if sys.stdout.isatty() else _UNBOUNDED
+            Console(file=sys.stdout, width=width, highlight=False).print(_table(found))
+        sys.stdout.flush()
 
 
 def _table(found: Sequence[QueueStatus]) -> Table:

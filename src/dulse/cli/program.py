@@ -15,6 +15,7 @@ from dulse.cli.consuming import consume, get, peek
 from dulse.cli.declaring import bind, declare, delete, unbind
 from dulse.cli.failures import FAILED, OK, exit_code, sentence
 from dulse.cli.invocation import Invocation, broker_options, tell
+from dulse.cli.output import ReaderGone
 from dulse.cli.overseeing import move, ping, purge, queues
 from dulse.cli.publishing import publish
 from dulse.cli.stopping import Stopped
@@ -48,7 +49,7 @@ class Program(click.Group):
         except click.Abort:
             tell("not confirmed, so nothing was done: answer y, or say --yes")
             code = FAILED
-        except BrokenPipeError:
+        except ReaderGone:
             _leave_stdout_alone()
             code = OK
         except Exception as failure:  # noqa: BLE001 - a person wants a sentence, whatever it was
