@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import random
+import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dulse import Connection, Message, Queue
+from dulse import Connection, Message, Queue, errors
 from tests.faults.programs import say
 
 
@@ -68,3 +73,120 @@ def _log_to(texts: list[str]) -> None:
             texts.append(record.getMessage())
 
     logging.getLogger("dulse").addHandler(Lister())
+
+
+def drain_until_terminated(url: str) -> None:
+    """Wait for messages without end; SIGTERM ends the process by SystemExit, as a program's own handler would."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    with Connection(url) as connection:
+        connection.Consumer(Queue("work"), on_message=lambda message: say(message.payload)).consume()
+        say("ready")
+        while True:
+            connection.drain_events()
+
+
+def publish_while_a_handler_publishes(url: str, count: int) -> None:
+    """Publish so many messages, interrupted every ms by a signal handler that publishes as well."""
+    with Connection(url) as connection:
+        Queue("work")(connection).declare()
+        producer = connection.Producer()
+        numbers = itertools.count()  # one handler may interrupt another
+
+        def handler(*_: object) -> None:
+            producer.publish(f"signal:{next(numbers)}", routing_key="work")
+
+        _every(0.001, handler)
+        for number in range(count):
+            producer.publish(f"main:{number}", routing_key="work")
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        queue = Queue("work")(connection)
+        found = []
+        while (message := queue.get(no_ack=True)) is not None:
+            found.append(message.payload)
+        say({"interruptions": next(numbers), "found": found})
+
+
+def drain_while_a_handler_publishes(url: str, count: int) -> None:
+    """Wait for messages that come from nobody but a signal handler of this very thread."""
+    found: list[int] = []
+
+    def on_message(message: Message[Any]) -> None:
+        found.append(message.payload)
+        message.ack()
+
+    with Connection(url) as connection:
+        connection.Consumer(Queue("work"), on_message=on_message).consume()
+        producer = connection.Producer()
+        numbers = iter(range(count))
+
+        def handler(*_: object) -> None:
+            number = next(numbers, None)
+            if number is not None:
+                producer.publish(number, routing_key="work")
+
+        _every(0.01, handler)
+        while len(found) < count:
+            connection.drain_events(timeout=10)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        say(found)
+
+
+def drain_while_interrupted(url: str, count: int) -> None:
+    """Settle messages, interrupted at any point of `drain_events` by KeyboardInterrupt; say which, and how often.
+
+    What an interruption takes out of the hands of `drain_events` stays unsettled until the connection is closed.
+    """
+    settled: list[int] = []
+    interruptions = 0
+
+    def on_message(message: Message[Any]) -> None:
+        settled.append(message.payload)
+        message.ack()
+
+    def handler(*_: object) -> None:
+        nonlocal interruptions
+        interruptions += 1
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, handler)
+    quiet = 0
+    with Connection(url) as connection:
+        connection.Consumer(Queue("work"), on_message=on_message).consume()
+        chance = random.Random(7)
+        while len(settled) < count and quiet < 5:
+            try:
+                if interruptions < 1000:
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.00005, 0.002))
+                while True:
+                    connection.drain_events(timeout=0.1)
+                    quiet = 0
+            except errors.DeadlineExceeded:
+                quiet += 1
+            except KeyboardInterrupt:
+                continue
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    say({"settled": settled, "interruptions": interruptions})
+
+
+def _every(seconds: float, handler: Callable[..., None]) -> None:
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+
+
+def end_with_everything_open(url: str, how: str) -> None:
+    """End with an open connection, channels, a producer, and messages that are held, settled and reserved."""
+    connection = Connection(url)
+    Queue("work")(connection).declare()
+    connection.Producer().publish_many(range(20), routing_key="work")
+    held: list[Message[Any]] = []
+    connection.Consumer(Queue("work"), on_message=held.append, prefetch_count=10).consume()
+    while len(held) < 5:
+        connection.drain_events(timeout=5)
+    for message in held[:2]:
+        message.ack()
+    globals()["_kept"] = connection, held
+    if how == "exit":
+        sys.exit(0)
+    if how == "raise":
+        raise LookupError("on purpose")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from dulse.links.waiting.signal_sync import Signal
 from dulse.transports.sqlite.inotify import Inotify
 
 __all__ = ["Bell"]
@@ -27,12 +28,13 @@ GROWTH: Final = 1.3
 
 
 class Bell:
-    """Any number of threads may wait at once. Only `ring` may be called from a signal handler."""
+    """Any number of threads may wait at once. Only `ring` may be called from a signal handler, which may raise, too."""
 
     def __init__(self, path: str, *, push: bool) -> None:
         self._path = path
         self._push = push
-        self._turn = threading.Condition()
+        self._mutex = threading.Lock()
+        self._told = Signal()
         self._listening = False
         self._inotify: Inotify | None = None
         self._pause = FIRST_PAUSE
@@ -63,7 +65,7 @@ class Bell:
 
     def now(self) -> int:
         """Give the count of changes up to this moment, to look at the store after it."""
-        with self._turn:
+        with self._mutex:
             if not self._listening and self._hears() and self._inotify is not None and self._inotify.read():
                 self.changes += 1
             return self.changes
@@ -74,23 +76,26 @@ class Bell:
         `has_changed` looks whether others wrote to the file; called where inotify is not used.
         """
         while True:
-            with self._turn:
-                left = until - time.monotonic()
-                if self.changes != changes or self.rings != rings or left <= 0:
-                    return
-                if self._listening:
-                    self._turn.wait(left)
-                    continue
-                self._listening = True
-            heard, rung = False, False
+            listens = heard = rung = False
             try:
-                heard, rung = self._listen(until, has_changed)
+                with self._mutex:
+                    seen = self._told.ticket()
+                    left = until - time.monotonic()
+                    if self.changes != changes or self.rings != rings or left <= 0:
+                        return
+                    if not self._listening:
+                        self._listening = listens = True
+                if listens:
+                    heard, rung = self._listen(until, has_changed)
+                else:
+                    self._told.wait(left, seen)
             finally:
-                with self._turn:
-                    self._listening = False
-                    self.changes += heard
-                    self.rings += rung
-                    self._turn.notify_all()
+                if listens:  # wherever a signal's handler raised: nobody else would listen any more
+                    with self._mutex:
+                        self._listening = False
+                        self.changes += heard
+                        self.rings += rung
+                    self._told.notify()
 
     def _is_armed(self) -> bool:
         return self._inotify is not None and self._inotify.is_armed

@@ -23,13 +23,13 @@ from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.aio import Mutex, Signal, finished
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Leased, Put, Target
+from dulse.model.records import Leased, Put, Target, Token
 from dulse.policy.clocks import Clock
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.aio.channel import VirtualChannel
 from dulse.virtual.aio.management import VirtualManagement
 from dulse.virtual.aio.publishing import Dispatch
-from dulse.virtual.aio.settlements import Settlements
+from dulse.virtual.aio.settlements import UNDONE, Settlements
 from dulse.virtual.aio.upkeep import Upkeep
 from dulse.virtual.storage import AsyncStorage
 
@@ -74,6 +74,8 @@ class VirtualTransport:
         """Somebody waits in the store for messages, and is to be woken when room is made."""
         self._endings: deque[Event] = deque()
         self._damaged: list[tuple[Leased, Exception]] = []
+        self._unfit: list[tuple[Leased, Reason]] = []
+        """What was taken and is to be sent on."""
         self._last_channel = 0
         self._known: dict[str, QueueRules] = {}
         self._is_open = False
@@ -149,30 +151,34 @@ class VirtualTransport:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             self._check_open()
-            with self.mutex:
-                event = self._next_event()
-                ticket = self._arrivals.ticket()
-                leads = event is None and not self.is_fetching
-                self.is_fetching = self.is_fetching or leads
-            if event is not None:
-                return event
-            left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
-            if leads:
-                got = await self._lead(left)
-            else:
-                got = await self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
+            leads = False
+            try:
+                with self.mutex:
+                    event = self._next_event()
+                    ticket = self._arrivals.ticket()
+                    leads = event is None and not self.is_fetching
+                    self.is_fetching = self.is_fetching or leads
+                if event is not None:
+                    return event
+                left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
+                if leads:
+                    got = await self._lead(left)
+                else:
+                    got = await self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
+            finally:
+                if leads:  # also when a signal's handler raised as soon as the flag was set: others would wait for ever
+                    with self.mutex:
+                        self.is_fetching = False
+                    self._arrivals.notify()
             if not got and left <= 0:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
 
     async def _lead(self, seconds: float) -> bool:
-        try:
-            while self._damaged:
-                await self.set_aside(*self._damaged.pop())
-            return await self._fetch(seconds)
-        finally:
-            with self.mutex:
-                self.is_fetching = False
-            self._arrivals.notify()
+        while self._damaged:
+            await self.set_aside(*self._damaged[0])
+            self._damaged.pop(0)
+        await self._send_on()
+        return await self._fetch(seconds)
 
     async def _fetch(self, seconds: float) -> bool:
         """Take what our consumers have room for, or wait for it at most so long; True: look again."""
@@ -182,8 +188,7 @@ class VirtualTransport:
         if not wants:
             await self.settlements.write()
             return await self._wait_for_room(seconds)
-        leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle)
-        self.settlements.report_lost(lost)
+        leased = await self._reserve(wants, settle)
         if leased:
             await self._receive(leased)
             return True
@@ -193,6 +198,15 @@ class VirtualTransport:
             return False
         await self.storage.wait([queue for queue, _ in wants], min(seconds, self._upkeep.next_due(LOOK_AGAIN)))
         return True
+
+    async def _reserve(self, wants: Sequence[tuple[str, int]], settle: Sequence[Token]) -> Sequence[Leased]:
+        try:
+            leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle)
+        except UNDONE:
+            self.settlements.restore(settle)
+            raise
+        self.settlements.report_lost(lost)
+        return leased
 
     async def _wait_for_room(self, seconds: float) -> bool:
         """Nothing can be taken: wait until something is settled, a consumer starts or one becomes active."""
@@ -205,17 +219,24 @@ class VirtualTransport:
         """Keep what may be delivered; send on what has expired or was delivered too often."""
         good = []
         for leased in records:
-            reason = self._unfit(leased, self.intake.rules(leased.queue))
+            reason = self._objection(leased, self.intake.rules(leased.queue))
             if reason is None:
                 good.append(leased)
             else:
-                await self.bury(leased, reason)
+                self._unfit.append((leased, reason))
         with self.mutex:
             orphans = self.intake.store(good)
         if orphans:
             await self.give_back(orphans)
+        await self._send_on()
 
-    def _unfit(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
+    async def _send_on(self) -> None:
+        """Bury what may not be delivered; where that fails or is cancelled, whoever fetches next goes on."""
+        while self._unfit:
+            await self.bury(*self._unfit[0])
+            self._unfit.pop(0)
+
+    def _objection(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
             return "expired"
         if rules is not None and rules.exhausted(leased.deliveries):
@@ -230,14 +251,13 @@ class VirtualTransport:
         while True:
             with self.mutex:
                 settle = self.settlements.take()
-            leased, lost = await self.storage.reserve([(queue, 1)], self.owner, self.lease_ms, settle)
-            self.settlements.report_lost(lost)
+            leased = await self._reserve([(queue, 1)], settle)
             if not leased:
                 if await self._upkeep.promote():
                     continue
                 await self._access(queue)
                 return None
-            reason = self._unfit(leased[0], rules)
+            reason = self._objection(leased[0], rules)
             if reason is None:
                 return leased[0]
             await self.bury(leased[0], reason)

@@ -16,6 +16,9 @@ logger = logging.getLogger("dulse.virtual")
 OVERDUE = 0.002
 """Seconds after which settled deliveries are written before another message is handed over."""
 
+UNDONE = (Exception, KeyboardInterrupt, SystemExit)
+"""After these a write is repeated; a cancelled one goes on by itself."""
+
 
 class Settlements:
     """What one owner has settled. `on_first` is called when there begins to be something to write."""
@@ -54,7 +57,18 @@ class Settlements:
         with self._mutex:
             tokens = self.take()
         if tokens:
-            self.report_lost(self._storage.settle(tokens, self._owner))
+            try:
+                lost = self._storage.settle(tokens, self._owner)
+            except UNDONE:
+                self.restore(tokens)
+                raise
+            self.report_lost(lost)
+
+    def restore(self, tokens: Sequence[Token]) -> None:
+        """Have records deleted with a later write, since this one failed."""
+        with self._mutex:
+            for token in tokens:
+                self.add(token)
 
     def report_lost(self, tokens: Sequence[Token]) -> None:
         """Tell of records that were settled when they were no longer ours."""

@@ -1,0 +1,168 @@
+"""However a connection ends, what it had taken and not settled is somebody else's at once."""
+
+from __future__ import annotations
+
+import gc
+import time
+import uuid
+import weakref
+from typing import Any
+
+import pytest
+
+from dulse import Connection, Message, Queue, errors
+from tests.faults import parts
+from tests.faults.programs import Program
+
+QUEUE = Queue("work")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    return sqlite_url if request.param == "sqlite" else f"memory://{uuid.uuid4().hex}"
+
+
+def fill(connection: Connection, count: int) -> None:
+    QUEUE(connection).declare()
+    connection.Producer().publish_many(range(count), routing_key="work")
+
+
+def take(connection: Connection, count: int, prefetch: int) -> list[Message[Any]]:
+    """Be handed so many messages, and settle none."""
+    held: list[Message[Any]] = []
+    connection.Consumer(QUEUE, on_message=held.append, prefetch_count=prefetch).consume()
+    while len(held) < count:
+        connection.drain_events(timeout=5)
+    return held
+
+
+def get_all(connection: Connection, count: int, seconds: float) -> list[int]:
+    """Get what comes in so many seconds, at most `count`."""
+    found: list[int] = []
+
+    def on_message(message: Message[Any]) -> None:
+        found.append(message.payload)
+        message.ack()
+
+    connection.Consumer(QUEUE, on_message=on_message).consume()
+    end = time.monotonic() + seconds
+    while len(found) < count:
+        try:
+            connection.drain_events(timeout=max(0.0, end - time.monotonic()))
+        except errors.DeadlineExceeded:
+            break
+    return found
+
+
+def test_close_gives_back_all_that_was_prefetched(url: str) -> None:
+    first, second = Connection(url), Connection(url)
+    fill(first, 100)
+    second.connect()
+    take(first, 30, prefetch=100)
+
+    started = time.monotonic()
+    first.close()
+    found = get_all(second, 100, 5)
+
+    assert found == list(range(100))
+    assert time.monotonic() - started < 1
+    second.close()
+
+
+def test_an_exception_in_a_handler_gives_back_all_as_the_block_ends(url: str) -> None:
+    second = Connection(url)
+    fill(second, 20)
+
+    def fail(message: Message[Any]) -> None:
+        raise LookupError(message.payload)
+
+    def drain() -> None:
+        with Connection(url) as first:
+            first.Consumer(QUEUE, on_message=fail, prefetch_count=10).consume()
+            first.drain_events(timeout=5)
+
+    with pytest.raises(LookupError, match="0"):
+        drain()
+
+    assert get_all(second, 20, 1) == list(range(20))
+    second.close()
+
+
+def test_closing_a_channel_gives_back_what_it_held_while_others_go_on(url: str) -> None:
+    with Connection(url) as connection:
+        fill(connection, 10)
+        channel = connection.channel()
+        queue = QUEUE(channel)
+        messages = [queue.get() for _ in range(10)]
+        assert all(message is not None for message in messages)
+
+        channel.close()
+
+        assert get_all(connection, 10, 1) == list(range(10))
+
+
+def test_what_was_acknowledged_just_before_close_stays_acknowledged(url: str) -> None:
+    second = Connection(url)
+    fill(second, 10)
+    first = Connection(url)
+    for message in take(first, 10, prefetch=10)[:7]:
+        message.ack()
+
+    first.close()
+
+    assert get_all(second, 10, 0.3) == [7, 8, 9]
+    second.close()
+
+
+def test_close_twice_and_use_after_close_are_told(url: str) -> None:
+    connection = Connection(url)
+    fill(connection, 1)
+    channel = connection.channel()
+
+    connection.close()
+    connection.close()
+
+    with pytest.raises(errors.ConnectionClosed, match="closed"):
+        connection.drain_events(timeout=0)
+    with pytest.raises((errors.ChannelClosed, errors.ConnectionClosed), match="closed"):
+        connection.Producer(channel).publish(1, routing_key="work")
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("how", ["return", "exit", "raise"])
+def test_an_interpreter_that_ends_with_open_connections_loses_nothing(
+    sqlite_url: str, programs: list[Program], how: str
+) -> None:
+    program = Program(parts.end_with_everything_open, sqlite_url, how)
+    programs.append(program)
+
+    status = program.finish()
+
+    stderr = program.stderr()
+    if how == "raise":
+        assert status == 1
+        assert stderr.count("Traceback") == 1
+        assert stderr.rstrip().endswith("LookupError: on purpose")
+    else:
+        assert (status, stderr) == (0, "")
+    with Connection(sqlite_url) as connection:
+        assert get_all(connection, 18, 0.5) == list(range(2, 20))
+
+
+def test_a_connection_that_is_garbage_gives_its_messages_back_when_its_lease_ends(sqlite_url: str) -> None:
+    second = Connection(sqlite_url)
+    fill(second, 10)
+
+    def forget() -> weakref.ref[Connection]:
+        first = Connection(sqlite_url)
+        take(first, 5, prefetch=10)
+        return weakref.ref(first)
+
+    gone = forget()
+    end = time.monotonic() + 5
+    while gone() is not None and time.monotonic() < end:  # its upkeep may be at work just now
+        gc.collect()
+
+    assert gone() is None
+    assert sorted(get_all(second, 10, 2.5)) == list(range(10))
+    second.close()

@@ -1,0 +1,80 @@
+"""Signals end a blocked call soon, may come at any moment, and their handlers may use the connection themselves."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import uuid
+
+import pytest
+
+from dulse import Connection, Queue
+from tests.faults import parts
+from tests.faults.programs import Program
+
+pytestmark = [pytest.mark.kill, pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    return sqlite_url if request.param == "sqlite" else f"memory://{uuid.uuid4().hex}"
+
+
+def test_sigterm_ends_a_blocked_drain_within_a_second(url: str, programs: list[Program]) -> None:
+    program = Program(parts.drain_until_terminated, url)
+    programs.append(program)
+    assert program.hear() == "ready"
+    time.sleep(0.3)  # let it fall asleep
+
+    sent_at = time.monotonic()
+    program.signal(signal.SIGTERM)
+    status = program.finish()
+
+    assert time.monotonic() - sent_at < 1
+    assert status == 7
+    assert program.stderr() == ""
+
+
+def test_a_handler_may_publish_while_its_thread_publishes(url: str, programs: list[Program]) -> None:
+    count = 10_000 if url.startswith("memory") else 2000
+    program = Program(parts.publish_while_a_handler_publishes, url, count)
+    programs.append(program)
+
+    report = program.hear()
+
+    assert report["interruptions"] > 10
+    expected = [f"main:{number}" for number in range(count)]
+    expected += [f"signal:{number}" for number in range(report["interruptions"])]
+    assert sorted(report["found"]) == sorted(expected)
+    assert program.finish() == 0
+    assert program.stderr() == ""
+
+
+def test_a_handler_may_publish_while_its_thread_waits_for_messages(url: str, programs: list[Program]) -> None:
+    program = Program(parts.drain_while_a_handler_publishes, url, 50)
+    programs.append(program)
+
+    assert sorted(program.hear()) == list(range(50))
+    assert program.finish() == 0
+    assert program.stderr() == ""
+
+
+def test_an_interrupted_drain_loses_nothing(sqlite_url: str, programs: list[Program]) -> None:
+    with Connection(sqlite_url) as connection:
+        Queue("work")(connection).declare()
+        connection.Producer().publish_many(range(3000), routing_key="work")
+    program = Program(parts.drain_while_interrupted, sqlite_url, 3000)
+    programs.append(program)
+
+    report = program.hear()
+
+    assert report["interruptions"] > 10
+    assert program.finish() == 0
+    rest = []
+    with Connection(sqlite_url) as connection:
+        queue = Queue("work")(connection)
+        while (message := queue.get(no_ack=True)) is not None:
+            rest.append(message.payload)
+    assert sorted({*report["settled"], *rest}) == list(range(3000))
+    assert len(report["settled"]) > 100
