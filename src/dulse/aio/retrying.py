@@ -64,8 +64,8 @@ class Stopwatch:
 class Retrying:
     """The tries of one call that goes on until it works, or until a policy ends it.
 
-    `errback(failure, seconds)` is called before each wait, `callback()` at least every second while it lasts; both may
-    be plain or async, and what they raise ends the call.
+    `errback(failure, seconds)` is called before each wait, `callback()` at least every second while it lasts; what
+    they raise ends the call.
     """
 
     def __init__(

@@ -90,7 +90,7 @@ class Connection(Connecting):
         default channel, and `on_revive(channel)` as well. Errors in `retry_errors` only have it called again.
         `max_retries` bounds the calls after the first, None means without end; by default it goes on until `timeout`
         seconds are over, or 60 if that is None too. `errback(failure, seconds)` is called before each wait and
-        `callback()` every second of it. The functions may be plain or async, and what they raise ends it.
+        `callback()` every second of it; what they raise ends it. Where calls are awaited, the functions may be async.
 
         Raises the last failure, as OperationalError. What was sent when the connection broke may arrive twice.
         """

@@ -30,7 +30,7 @@ class ConsumerMixin:
     """A consuming program: a subclass has an attribute `connection` and says in `get_consumers` what it consumes.
 
     `program.run()` goes on until `should_stop` is true, on a connection of its own that is opened again when it
-    breaks. Hooks may be plain or async, but for `extra_context`, which is a context manager.
+    breaks. Where calls are awaited, hooks may be async; `extra_context` is a context manager.
 
         class Worker(ConsumerMixin):
             def __init__(self, connection):

@@ -29,8 +29,8 @@ _TAKEN = (
 class Node:
     """One process with its mailbox; `handlers` are the commands it knows, by name, called with `state` first.
 
-    Handlers and callbacks may be plain or async. A handler's result is the reply, and so is its exception, as
-    `{"error": repr(exception)}`.
+    A handler's result is the reply, and so is its exception, as `{"error": repr(exception)}`. Where calls are awaited,
+    handlers and callbacks may be async.
     """
 
     def __init__(
@@ -146,15 +146,15 @@ class Node:
         return result
 
     def handle_call(self, method: str, arguments: Mapping[str, Any]) -> Any:
-        """Carry out a command that wants a reply; may give an awaitable."""
+        """Carry out a command that wants a reply."""
         return self.handle(method, arguments)
 
     def handle_cast(self, method: str, arguments: Mapping[str, Any]) -> Any:
-        """Carry out a command that wants no reply; may give an awaitable."""
+        """Carry out a command that wants no reply."""
         return self.handle(method, arguments)
 
     def handle(self, method: str, arguments: Mapping[str, Any] | None = None) -> Any:
-        """Call the handler of a command; may give an awaitable."""
+        """Call the handler of a command."""
         return self.handlers[method](self.state, **(arguments or {}))
 
     def reply(self, data: Any, exchange: str, routing_key: str, ticket: str | None, **kwargs: Any) -> None:

@@ -18,7 +18,7 @@ _logger = logging.getLogger(__name__)
 class QoS:
     """A prefetch count that threads raise and lower, and that one of them sets on the channel by `update`.
 
-    `callback(prefetch_count=…)` sets it, such as `consumer.qos`; plain or async. Above 65535 it is set to no bound.
+    `callback(prefetch_count=…)` sets it, such as `consumer.qos`. Above 65535 it is set to no bound.
     With `max_prefetch`, raising ends there. A count of 0, no bound, is neither raised nor lowered.
     """
 

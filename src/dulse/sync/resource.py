@@ -25,7 +25,8 @@ class Resource(ABC, Generic[R]):
 
     What was given back last is given out first, those who wait are served in their order, and there are never more
     members than the limit. With `limit` None or 0 nothing is kept: members are made and closed as they are asked for
-    and given back. `preload` members are made with the first one that is asked for.
+    and given back. `preload` members are made with the first one that is asked for. Where calls are awaited, the methods
+    to override may be async.
 
     Any number of threads may use a pool. A forked child finds it empty and usable, and what it inherited is let go of
     without a word to its peer; `close_after_fork` is there for Kombu's users and makes no difference.
@@ -54,7 +55,7 @@ class Resource(ABC, Generic[R]):
 
     @abstractmethod
     def new(self) -> R:
-        """Make a member; plain or async."""
+        """Make a member."""
 
     def setup(self) -> None:
         """Prepare a new pool, or one whose limit has changed; nothing by default."""
@@ -64,14 +65,14 @@ class Resource(ABC, Generic[R]):
         return resource
 
     def release_resource(self, resource: R) -> Any:
-        """Tidy up a member that is given back; plain or async."""
+        """Tidy up a member that is given back."""
 
     def close_resource(self, resource: Any) -> Any:
-        """Close a member that is not needed any more; plain or async."""
+        """Close a member that is not needed any more."""
         return resource.close()
 
     def collect_resource(self, resource: R) -> Any:
-        """Let go of a member that was taken away by force, perhaps while it was in use; plain or async."""
+        """Let go of a member that was taken away by force, perhaps while it was in use."""
         return self.close_resource(resource)
 
     def forget_resource(self, resource: R) -> None:
