@@ -25,8 +25,8 @@ class Resource(ABC, Generic[R]):
 
     What was given back last is given out first, those who wait are served in their order, and there are never more
     members than the limit. With `limit` None or 0 nothing is kept: members are made and closed as they are asked for
-    and given back. `preload` members are made with the first one that is asked for. Where calls are awaited, the methods
-    to override may be async.
+    and given back. `preload` members are made with the first one that is asked for. Where calls are awaited, the
+    methods to override may be async.
 
     Any number of threads may use a pool. A forked child finds it empty and usable, and what it inherited is let go of
     without a word to its peer; `close_after_fork` is there for Kombu's users and makes no difference.
