@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import pytest
 from click.testing import CliRunner, Result
 
+from dulse import Connection
 from dulse.cli.program import program
-from dulse.sync.connection import Connection
 
 
 class Run(Protocol):

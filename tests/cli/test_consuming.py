@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dulse.sync.connection import Connection
+from dulse import Connection
 
 
 def put(connection: Connection, *bodies: Any, **options: Any) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from dulse import errors
-from dulse.sync.connection import Connection
+from dulse import Connection, errors
 
 
 def test_a_queue_is_made_with_its_rules(run: Any, connection: Connection) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dulse.sync.connection import Connection
+from dulse import Connection
 
 
 def test_queues_are_shown_with_what_they_hold(run: Any, connection: Connection, work: str) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from dulse.sync.connection import Connection
-from dulse.sync.message import Message
+from dulse import Connection, Message
 
 
 def waiting(connection: Connection, queue: str = "work") -> list[Message[Any]]:

@@ -6,14 +6,12 @@ from typing import Any
 
 import click
 
+from dulse import Connection, Message, Queue
 from dulse.cli.failures import Failed
 from dulse.cli.invocation import Invocation, broker_options, pass_invocation
 from dulse.cli.output import Output, output_options
 from dulse.cli.stopping import Stop
 from dulse.cli.values import DURATION
-from dulse.sync.connection import Connection
-from dulse.sync.entity import Queue
-from dulse.sync.message import Message
 
 PREFETCH = 100
 IDLE = 0.25

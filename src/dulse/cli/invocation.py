@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
+from dulse import Connection
 from dulse.cli.stopping import Stop
 from dulse.cli.values import OPTION
 from dulse.model.parameters import parse_url
-from dulse.sync.connection import Connection
 
 F = TypeVar("F", bound=Callable[..., Any])
 

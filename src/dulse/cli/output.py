@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import click
 
+from dulse import Message
 from dulse.cli.records import write_record
 from dulse.cli.stopping import Stop
-from dulse.sync.message import Message
 
 Options = Callable[..., Any]
 

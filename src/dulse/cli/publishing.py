@@ -12,13 +12,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dulse import Connection, Message
 from dulse.cli.failures import Failed
 from dulse.cli.invocation import Invocation, broker_options, pass_invocation, tell
 from dulse.cli.records import parse_property
 from dulse.cli.sources import PARSERS, STDIN, Item, content_of, read_files, read_lines, size_of
 from dulse.cli.values import DURATION, FIELD, OPTION
-from dulse.sync.connection import Connection
-from dulse.sync.message import Message
 
 _FORMAT_HELP = (
     "What a message is: each of the lines, each line as a JSON document, each line as a message that "

@@ -12,9 +12,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from dulse import Message
 from dulse.cli.failures import Failed
 from dulse.codecs import dumps, loads
-from dulse.sync.message import Message
 
 JSON = "application/json"
 
