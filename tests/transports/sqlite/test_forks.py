@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,25 @@ def test_a_child_goes_on_with_connections_of_its_own(storage: SQLiteStorage) -> 
     put(storage, b"parent")
 
     assert bodies(storage) == [b"before", b"child", b"parent"]
+
+
+def test_a_child_waits_for_itself_while_the_parent_waits(storage: SQLiteStorage) -> None:
+    answers: list[object] = []
+    waiter = threading.Thread(target=lambda: answers.append(storage.wait(["of the parent"], 30)))
+    waiter.start()
+    while not storage._bell._listening:
+        time.sleep(0.001)
+
+    def work() -> None:
+        storage.wake()
+        assert storage.wait(["q"], 5) is None
+        assert storage.wait(["q"], 0.01) == ()
+
+    fork(work)()
+    storage.put([Put(b"x", [Target("of the parent")])])
+    waiter.join(30)
+
+    assert answers == [["of the parent"]]
 
 
 def test_what_a_child_commits_stays_though_the_parent_closes_first(tmp_path: Path, storage: SQLiteStorage) -> None:

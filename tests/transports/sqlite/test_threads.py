@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -115,6 +117,37 @@ def test_closing_stops_threads_that_go_on_working(storage: SQLiteStorage, tmp_pa
 
     assert len(stopped) == 4
     assert descriptors(tmp_path) == 0
+
+
+UNCLOSED = """
+import sys, threading
+from dulse.model.records import Put, Target
+from dulse.transports.sqlite import SQLiteStorage
+storage = SQLiteStorage(sys.argv[1], "normal")
+storage.open(5)
+threading.Thread(target=storage.wait, args=(["none"], 600), daemon=True).start()
+threading.Thread(target=storage.put, args=([Put(b"2", [Target("q")])],)).start()
+storage.put([Put(b"1", [Target("q")])])
+"""
+
+
+def test_a_program_may_end_without_closing(tmp_path: Path, storage: SQLiteStorage) -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", UNCLOSED, str(tmp_path / "broker")]
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert sorted(bodies(storage)) == [b"1", b"2"]
+
+
+def test_groups_are_listed_up_to_the_last_character_there_is(storage: SQLiteStorage) -> None:
+    last = chr(sys.maxunicode)
+    names = ["x", "x/", f"x/{last}", f"x/{last}{last}", "x/\ud7ff", "x/\ue000", "x0", f"{last}", f"{last}{last}a"]
+    for name in names:
+        storage.change({}, {(name, "a"): "1"})
+
+    for prefix in ["", "x/", f"x/{last}", "x/\ud7ff", last]:
+        assert sorted(storage.groups(prefix)) == sorted(name for name in names if name.startswith(prefix))
 
 
 # ------------------------------------------------------------------------------------------------ in between

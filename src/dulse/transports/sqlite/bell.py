@@ -30,7 +30,12 @@ GROWTH: Final = 1.3
 class Bell:
     """Any number of threads may wait at once. Only `ring` may be called from a signal handler, which may raise, too."""
 
+    _pipe: tuple[int, ...] = ()
+
     def __init__(self, path: str, *, push: bool) -> None:
+        self._pipe = self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
         self._path = path
         self._push = push
         self._mutex = threading.Lock()
@@ -38,9 +43,6 @@ class Bell:
         self._listening = False
         self._inotify: Inotify | None = None
         self._pause = FIRST_PAUSE
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
         self._poll = select.poll()
         self._poll.register(self._reader, select.POLLIN)
         self.changes = 0
@@ -50,8 +52,8 @@ class Bell:
 
     def __del__(self) -> None:
         """Give the descriptors back; not earlier, for `ring` may run at any moment."""
-        os.close(self._reader)
-        os.close(self._writer)
+        for descriptor in self._pipe:
+            os.close(descriptor)
 
     @property
     def is_told(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,13 +15,17 @@ __all__ = ["change", "list_groups", "read_groups", "revisions"]
 
 REVISION: Final = "SELECT revision, since FROM revision WHERE grp = ?"
 ENTRIES: Final = "SELECT name, value FROM entry WHERE grp = ?"
-LIST: Final = "SELECT grp, revision, since FROM revision WHERE grp >= ? ORDER BY grp"
+LIST: Final = "SELECT grp, revision, since FROM revision WHERE grp >= ? AND grp < ?"
 COUNT_UP: Final = "UPDATE meta SET value = value + 1 WHERE name = 'revision'"
 COUNTED: Final = "SELECT value FROM meta WHERE name = 'revision'"
 DELETE: Final = "DELETE FROM entry WHERE grp = ? AND name = ?"
 WRITE: Final = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?)"
 HAS_ENTRIES: Final = "SELECT 1 FROM entry WHERE grp = ? LIMIT 1"
 REVISE: Final = "INSERT OR REPLACE INTO revision VALUES (?, ?, ?)"
+FIRST_SURROGATE: Final = 0xD800
+LAST_SURROGATE: Final = 0xDFFF
+"""No text holds these."""
+
 END_GROUP: Final = "DELETE FROM revision WHERE grp = ?"
 
 
@@ -43,14 +48,19 @@ def revisions(connection: sqlite3.Connection, names: Sequence[str]) -> list[int]
 def list_groups(connection: sqlite3.Connection, prefix: str) -> dict[str, tuple[int, int]]:
     """Give revision and age of all groups whose name begins so."""
     now = wall_ms()
-    found: dict[str, tuple[int, int]] = {}
-    rows = connection.execute(LIST, (prefix,))
-    for name, revision, since in rows:
-        if not name.startswith(prefix):
-            break
-        found[name] = revision, max(0, now - since)
-    rows.close()  # or the connection would go on reading at this moment of the store
-    return found
+    rows = connection.execute(LIST, (prefix, _behind(prefix))).fetchall()
+    return {name: (revision, max(0, now - since)) for name, revision, since in rows}
+
+
+def _behind(prefix: str) -> str | bytes:
+    """Give what comes after all names that begin so, in SQLite's order: that of UTF-8, and bytes after all text."""
+    for end in range(len(prefix), 0, -1):
+        following = ord(prefix[end - 1]) + 1
+        if following == FIRST_SURROGATE:
+            following = LAST_SURROGATE + 1
+        if following <= sys.maxunicode:
+            return prefix[: end - 1] + chr(following)
+    return b""
 
 
 def change(

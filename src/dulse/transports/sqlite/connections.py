@@ -68,7 +68,6 @@ class Connections:
         """Let connections be made; each call may take so many seconds from now on."""
         self._seconds = seconds
         self._shut = None
-        forks.watch(self)
 
     def close(self, seconds: float, why: tuple[type[errors.OperationalError], str] = CLOSED) -> None:
         """Close all connections, one in use when its call ends; refuse further calls with `why`, until `open`."""
@@ -250,6 +249,8 @@ def _transact(
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            seat.vacate()  # which rolls back as well
         finally:
             seat.inside = False
             seat.undone = below

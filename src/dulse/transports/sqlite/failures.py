@@ -51,6 +51,10 @@ _KINDS: Final[dict[int, tuple[type[errors.DulseError], str]]] = {
         "{path}: SQLite takes records of at most 1,000,000,000 bytes: keep the content elsewhere and send its name",
     ),
 }
+_CLOSED_UP: Final = (
+    errors.StorageError,
+    "{path} cannot be opened ({error}): check its permissions, those of its folder, and the limit of open files",
+)
 _OTHER: Final = (errors.StorageError, "{path}: {error} ({name})")
 
 _DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -99,7 +103,7 @@ def _cannot_open(path: Path) -> tuple[type[errors.DulseError], str]:
         return _DELETED
     if os.access(path, os.R_OK) and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return _READ_ONLY
-    return _OTHER
+    return _CLOSED_UP
 
 
 def _free_bytes(folder: Path) -> int:

@@ -54,7 +54,7 @@ def ready_queues(connection: sqlite3.Connection, queues: Sequence[str]) -> list[
         size = next(size for size in _READY_OF_MANY if size >= len(part))
         # Few different statements, so that all stay prepared; a name asked for twice is found once.
         names = [*part, *[part[-1]] * (size - len(part))]
-        found.update((name, None) for (name,) in connection.execute(_READY_OF_MANY[size], names))
+        found.update((name, None) for (name,) in connection.execute(_READY_OF_MANY[size], names).fetchall())
     return list(found)
 
 
@@ -81,7 +81,7 @@ def peek(connection: sqlite3.Connection, queue: str, count: int) -> list[Peeked]
     now = wall_ms()
     return [
         Peeked(payload, deliveries, max(0, now - since), None if dies is None else dies - since)
-        for _, _, deliveries, since, dies, payload in connection.execute(HEADS, (queue, max(0, count)))
+        for _, _, deliveries, since, dies, payload in connection.execute(HEADS, (queue, max(0, count))).fetchall()
     ]
 
 

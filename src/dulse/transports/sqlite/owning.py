@@ -65,7 +65,7 @@ def renew(connection: sqlite3.Connection, owner: str, lease_ms: int, boot: str) 
 def dead_owners(connection: sqlite3.Connection, boot: str) -> tuple[Sequence[str], float | None]:
     """Name the owners past their time; give the seconds until the next is."""
     now = boot_ms()
-    dead = [name for (name,) in connection.execute(DEAD, (boot, now))]
+    dead = [name for (name,) in connection.execute(DEAD, (boot, now)).fetchall()]
     (due,) = connection.execute(NEXT_DEATH, (boot, now)).fetchone()
     return dead, None if due is None else (due - now) / 1000
 

@@ -80,10 +80,10 @@ class Place:
     def prepare(self) -> None:
         """Check the folder and what lies there; make an empty file (mode 0600) if there is none."""
         folder = self._file.parent
-        if not folder.is_dir():
-            text = f"the folder {folder} does not exist, so {self.path} cannot be made: create it first"
-            raise errors.make(errors.StorageError, text)
         try:
+            if not folder.is_dir():
+                text = f"the folder {folder} does not exist, so {self.path} cannot be made: create it first"
+                raise errors.make(errors.StorageError, text)
             self._refuse_network(folder)
             self._create(folder)
             found = self._file.stat()

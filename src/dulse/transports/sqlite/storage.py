@@ -12,7 +12,7 @@ from typing import Final, Literal
 from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
-from dulse.transports.sqlite import catalogue, looking, owning, putting, schema, sweeping, taking
+from dulse.transports.sqlite import catalogue, forks, looking, owning, putting, schema, sweeping, taking
 from dulse.transports.sqlite.bell import Bell
 from dulse.transports.sqlite.clocks import read_boot
 from dulse.transports.sqlite.connections import Connections
@@ -117,6 +117,7 @@ class SQLiteStorage:
         self._place.prepare()
         self._boot = read_boot()
         self._connections.open(seconds)
+        forks.watch(self)
         try:
             schema.ensure(self._connections, self._place.path)
         except BaseException:
@@ -131,6 +132,19 @@ class SQLiteStorage:
     def discard(self) -> None:
         """Be closed in a forked child, and leave alone what is the parent's."""
         self._connections.discard()
+        self._begin()
+
+    def pause(self, seconds: float) -> None:
+        """Close the connections before a fork; see `dulse.transports.sqlite.forks`."""
+        self._connections.pause(seconds)
+
+    def resume(self) -> None:
+        """Go on after a fork, in the parent."""
+        self._connections.resume()
+
+    def begin_child(self) -> None:
+        """Share nothing with the parent after a fork, in the child."""
+        self._connections.begin_child()
         self._begin()
 
     # ------------------------------------------------------------------------------------------- records

@@ -61,7 +61,7 @@ def look(connection: sqlite3.Connection, promoted: Sequence[str]) -> Swept:
     now = wall_ms()
     expired = []
     coming = [due for due in connection.execute(NEXT_DUE).fetchone() if due is not None]
-    for queue, first, following in connection.execute(ENDS, (now,)):
+    for queue, first, following in connection.execute(ENDS, (now,)).fetchall():
         if first <= now:
             expired.append(queue)
         if following is not None:
@@ -74,6 +74,7 @@ def cut_log(connection: sqlite3.Connection) -> None:
 
     SQLite does so by itself when nobody reads at the end of a commit. With many busy processes somebody always does.
     """
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the most of it, while others write on
     connection.execute(f"PRAGMA busy_timeout = {CUT_MS}")
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
