@@ -23,7 +23,7 @@ LOOK_ANYWAY: Final = 1.0
 """Seconds after which a listener takes it that it might have missed a change (file systems without inotify events)."""
 
 FIRST_PAUSE: Final = 0.002
-LONGEST_PAUSE: Final = 0.025
+LONGEST_PAUSE: Final = 0.035
 GROWTH: Final = 1.3
 
 

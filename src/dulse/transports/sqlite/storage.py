@@ -63,7 +63,7 @@ class SQLiteStorage:
     `durability` "full" waits with every commit until the disk says that it is written: what was published survives the
     end of the process and of the machine, as far as the disk keeps its word. "normal" does not wait: it survives any
     end of the process, also SIGKILL; after a power loss the last commits may be missing, and the file is sound all the
-    same. `waking` "poll" looks every 2 to 25 ms instead of asking inotify (as it does by itself where there is none).
+    same. `waking` "poll" looks every 2 to 35 ms instead of asking inotify (as it does by itself where there is none).
     `on_network` allows a file on a network file system; one machine alone may use it then.
     """
 
