@@ -35,11 +35,18 @@ dumps = _build_dumps()
 _plain = JSONDecoder()
 _marked = JSONDecoder(object_hook=restore)
 _MARKER_KEY = f'"{MARKER}"'
+_BEGINNINGS = frozenset('{["')
 
 
 def loads(data: bytes | bytearray | memoryview | str) -> Any:
     """Read JSON in UTF-8 (RFC 8259 §8.1); raise ValueError, or what a registered decoder raises."""
     text = data if isinstance(data, str) else str(data, "utf-8")
     # A hook makes the C decoder call Python for every object, so it is used only where it can find something.
-    decoder = _marked if _MARKER_KEY in text else _plain
-    return decoder.decode(text.removeprefix("\ufeff"))
+    if _MARKER_KEY in text:
+        return _marked.decode(text.removeprefix("\ufeff"))
+    if text[:1] in _BEGINNINGS:
+        # `decode` looks for space around the text by two regular expressions, and programs hardly write any.
+        value, end = _plain.raw_decode(text)
+        if end == len(text):
+            return value
+    return _plain.decode(text.removeprefix("\ufeff"))

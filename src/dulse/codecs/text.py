@@ -56,6 +56,8 @@ def write(data: Any, content_encoding: str = UTF8) -> bytes:
     """Encode text in a character set that `read` knows. Raises TypeError, ValueError and UnicodeError."""
     if not isinstance(data, str):
         raise TypeError(f"text must be a str, not {type(data).__name__!r}")
+    if content_encoding == UTF8:  # nearly always, and most of what writing costs is finding that out
+        return data.encode()
     character_set = _character_set(content_encoding)
     if character_set is None:
         raise ValueError(f"content-encoding {content_encoding[:60]!r} is not a known character set; use utf-8")
