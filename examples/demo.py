@@ -223,7 +223,8 @@ def run(path: Path | None) -> int:
         print(f"{name} has no lines: name another file", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="dulse-") as folder:
-        url = f"sqlite:///{folder}/broker.db?lease={LEASE}&durability=normal"  # survives SIGKILL; "full", the default, a power loss too
+        # What is published survives a SIGKILL; with durability "full", the default, a power loss as well.
+        url = f"sqlite:///{folder}/broker.db?lease={LEASE}&durability=normal"
         screen, tally, workers = Screen(len(lines)), Tally(), Workers(url)
         try:
             with Connection(url) as connection:
