@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -215,6 +215,78 @@ async def test_what_cannot_be_moved_is_refused_at_once(url: str) -> None:
             await connection.manager.move("a", "b", 0)
         with pytest.raises(errors.InvalidArgument, match="at least 1"):
             await connection.manager.peek("a", 0)
+
+
+async def before_each_forward(connection: Connection, act: Any) -> None:
+    """Have something done before the store moves a message."""
+    await connection.connect()
+    storage: Any = cast("Any", connection.transport.transport).storage
+    forward = storage.forward
+
+    async def disturbed(*arguments: Any) -> bool:
+        await act()
+        moved: bool = await forward(*arguments)
+        return moved
+
+    storage.forward = disturbed
+
+
+async def test_move_goes_on_when_the_queue_is_bound_meanwhile(url: str) -> None:
+    async with Connection(url) as connection:
+        await declared(connection, "a")
+        await declared(connection, "b")
+        await put(connection, "a", "one", "two")
+        channel = await connection.channel()
+
+        async def bind() -> None:
+            await channel.queue_bind("b", "amq.fanout")
+            await channel.queue_unbind("b", "amq.fanout")
+
+        changes = iter((bind, bind))
+
+        async def once_or_twice() -> None:
+            change = next(changes, None)
+            if change is not None:
+                await change()
+
+        await before_each_forward(connection, once_or_twice)
+        assert await connection.manager.move("a", "b") == 2
+        assert await bodies(connection, "b") == ["one", "two"]
+
+
+async def test_a_message_stays_where_it_is_when_the_other_queue_is_deleted_meanwhile(url: str) -> None:
+    async with Connection(url) as connection:
+        await declared(connection, "a")
+        await declared(connection, "b")
+        await put(connection, "a", "one", "two")
+        channel = await connection.channel()
+
+        async def delete() -> None:
+            await channel.queue_delete("b")
+
+        await before_each_forward(connection, delete)
+        with pytest.raises(errors.NotFound, match="'b'"):
+            await connection.manager.move("a", "b")
+        (status,) = await connection.manager.queues()
+        assert (status.name, status.ready, status.leased) == ("a", 2, 0)
+
+
+async def test_a_move_that_is_interrupted_leaves_the_rest_where_it_is(url: str) -> None:
+    async with Connection(url) as connection:
+        await declared(connection, "a")
+        await declared(connection, "b")
+        await put(connection, "a", "one", "two", "three")
+        left = iter((None,))
+
+        async def interrupt() -> None:
+            if next(left, KeyboardInterrupt) is KeyboardInterrupt:
+                raise KeyboardInterrupt
+
+        await before_each_forward(connection, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            await connection.manager.move("a", "b")
+        assert [(each.ready, each.leased) for each in await connection.manager.queues()] == [(2, 0), (1, 0)]
+        assert await bodies(connection, "b") == ["one"]
 
 
 async def test_a_refusal_of_the_manager_closes_nothing(url: str) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -216,6 +216,78 @@ def test_what_cannot_be_moved_is_refused_at_once(url: str) -> None:
             connection.manager.move("a", "b", 0)
         with pytest.raises(errors.InvalidArgument, match="at least 1"):
             connection.manager.peek("a", 0)
+
+
+def before_each_forward(connection: Connection, act: Any) -> None:
+    """Have something done before the store moves a message."""
+    connection.connect()
+    storage: Any = cast("Any", connection.transport.transport).storage
+    forward = storage.forward
+
+    def disturbed(*arguments: Any) -> bool:
+        act()
+        moved: bool = forward(*arguments)
+        return moved
+
+    storage.forward = disturbed
+
+
+def test_move_goes_on_when_the_queue_is_bound_meanwhile(url: str) -> None:
+    with Connection(url) as connection:
+        declared(connection, "a")
+        declared(connection, "b")
+        put(connection, "a", "one", "two")
+        channel = connection.channel()
+
+        def bind() -> None:
+            channel.queue_bind("b", "amq.fanout")
+            channel.queue_unbind("b", "amq.fanout")
+
+        changes = iter((bind, bind))
+
+        def once_or_twice() -> None:
+            change = next(changes, None)
+            if change is not None:
+                change()
+
+        before_each_forward(connection, once_or_twice)
+        assert connection.manager.move("a", "b") == 2
+        assert bodies(connection, "b") == ["one", "two"]
+
+
+def test_a_message_stays_where_it_is_when_the_other_queue_is_deleted_meanwhile(url: str) -> None:
+    with Connection(url) as connection:
+        declared(connection, "a")
+        declared(connection, "b")
+        put(connection, "a", "one", "two")
+        channel = connection.channel()
+
+        def delete() -> None:
+            channel.queue_delete("b")
+
+        before_each_forward(connection, delete)
+        with pytest.raises(errors.NotFound, match="'b'"):
+            connection.manager.move("a", "b")
+        (status,) = connection.manager.queues()
+        assert (status.name, status.ready, status.leased) == ("a", 2, 0)
+
+
+def test_a_move_that_is_interrupted_leaves_the_rest_where_it_is(url: str) -> None:
+    with Connection(url) as connection:
+        declared(connection, "a")
+        declared(connection, "b")
+        put(connection, "a", "one", "two", "three")
+        left = iter((None,))
+
+        def interrupt() -> None:
+            if next(left, KeyboardInterrupt) is KeyboardInterrupt:
+                raise KeyboardInterrupt
+
+        before_each_forward(connection, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            connection.manager.move("a", "b")
+        assert [(each.ready, each.leased) for each in connection.manager.queues()] == [(2, 0), (1, 0)]
+        assert bodies(connection, "b") == ["one"]
 
 
 def test_a_refusal_of_the_manager_closes_nothing(url: str) -> None:
