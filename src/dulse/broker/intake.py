@@ -162,14 +162,17 @@ class Intake:
     def pick(self) -> tuple[Consumer, Leased] | None:
         """Choose who is handed a message now and which, and count it as held; None if nothing fits."""
         ready = self._ready
-        for _ in range(len(ready)):
+        turns = len(ready)
+        while turns:
+            turns -= 1
             source = ready[0]
             consumer = source.next_consumer()
             if consumer is None:
                 ready.rotate(-1)
                 continue
-            leased = source.buffer.popleft()
-            if not source.buffer:
+            buffer = source.buffer
+            leased = buffer.popleft()
+            if not buffer:
                 ready.popleft()
             elif len(ready) > 1:
                 ready.rotate(-1)
@@ -225,8 +228,11 @@ class Intake:
     def store(self, records: Iterable[Leased]) -> list[Leased]:
         """Keep what a store gave until somebody has room; gives back what nobody consumes any more."""
         orphans = []
+        queue, source = None, None
         for leased in records:
-            source = self._sources.get(leased.queue)
+            if leased.queue != queue:  # once for each run of one queue, which is how stores give them
+                queue = leased.queue
+                source = self._sources.get(queue)
             if source is None:
                 orphans.append(leased)
                 continue

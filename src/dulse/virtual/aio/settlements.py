@@ -29,7 +29,8 @@ class Settlements:
         self._on_first = on_first
         self.tokens: list[Token] = []
         """What is to be written; look, and leave it to the methods."""
-        self._since = 0.0
+        self.due = 0.0
+        """When they are written before another message is handed over, on time.monotonic()."""
 
     def __repr__(self) -> str:
         return f"<Settlements: {len(self.tokens)} to write>"
@@ -37,14 +38,11 @@ class Settlements:
     def add(self, token: Token) -> None:
         """Have a record deleted with the next write, within some milliseconds; the caller holds the mutex."""
         tokens = self.tokens
+        is_first = not tokens
         tokens.append(token)
-        if len(tokens) == 1:
-            self._since = time.monotonic()
+        if is_first:
+            self.due = time.monotonic() + OVERDUE
             self._on_first()
-
-    def are_overdue(self) -> bool:
-        """Tell whether the oldest has waited for long enough to be written by itself."""
-        return time.monotonic() - self._since > OVERDUE
 
     def take(self) -> list[Token]:
         """Give what is to be written, to whoever writes it now; the caller holds the mutex."""

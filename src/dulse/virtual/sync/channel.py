@@ -244,11 +244,13 @@ class VirtualChannel:
 
         DecodeError: it is no message, and nothing was done.
         """
-        record = leased.payload if self._objects else self._dispatch.unseal(leased.payload)
+        _, _, payload, deliveries, _, _ = leased  # at the price of reading a single field by its name
+        record = payload if self._objects else self._dispatch.unseal(payload)
         tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
-        if leased.deliveries > 1:
+        if deliveries > 1:
             return _again(tag, leased, record, consumer.tag)
-        return Delivery(tag, False, record.exchange, record.routing_key, record.properties, record.body, consumer.tag)
+        exchange, routing_key, properties, body = record
+        return Delivery(tag, False, exchange, routing_key, properties, body, consumer.tag)
 
     def ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Settle deliveries; see TransportChannel."""
@@ -256,9 +258,13 @@ class VirtualChannel:
             self._check_open("Basic.ack")
         try:
             with self._mutex:
-                ledger = self._ledger
-                taken = ledger.take_up_to(delivery_tag, _ACK) if multiple else [ledger.take(delivery_tag, _ACK)]
-                for leased, window in taken:
+                if multiple:
+                    taken = self._ledger.take_up_to(delivery_tag, _ACK)
+                    self._count_out(taken)
+                    for leased, _ in taken:
+                        self._settlements.add(leased.token)
+                else:  # the same for one, which nearly every message comes by
+                    leased, window = self._ledger.take(delivery_tag, _ACK)
                     if window is not None:
                         window.held -= 1
                         self._shared.held -= 1
@@ -317,8 +323,8 @@ class VirtualChannel:
     def prefetch(self, count: int, *, shared: bool = False) -> None:
         """Bound what is delivered and not settled; see TransportChannel."""
         self._check_open("Basic.qos")
-        if not 0 <= count <= MOST_PREFETCH:
-            text = f"prefetch count {count} is out of range: 0 (no bound) to {MOST_PREFETCH}"
+        if not isinstance(count, int) or not 0 <= count <= MOST_PREFETCH:
+            text = f"prefetch count {count!r} is out of range: a whole number from 0 (no bound) to {MOST_PREFETCH}"
             raise errors.make(errors.InvalidArgument, text)
         with self._mutex:
             if shared:
