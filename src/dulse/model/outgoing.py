@@ -8,9 +8,28 @@ from typing import Any
 from dulse import errors
 from dulse.model.headers import check_headers
 from dulse.model.message import Properties
+from dulse.model.names import check_name
 from dulse.model.queue_limits import HIGHEST_PRIORITY
 
 _CONTAINERS = (dict, list, tuple)
+
+_SHORT = frozenset(
+    {
+        "app_id",
+        "cluster_id",
+        "content_encoding",
+        "content_type",
+        "correlation_id",
+        "expiration",
+        "message_id",
+        "reply_to",
+        "type",
+        "user_id",
+    }
+)
+"""Properties that are short strings (AMQP 0-9-1 §4.2.5.3)."""
+
+_SURELY_SHORT = 63
 
 
 def compose(
@@ -22,8 +41,8 @@ def compose(
 ) -> Properties:
     """Put properties together, leaving out those that are None.
 
-    `reply_to` may be a queue. Raises InvalidArgument for a priority out of range, and EncodeError for a header that no
-    broker can carry.
+    `reply_to` may be a queue. Raises InvalidArgument for a priority out of range and a text over 255 bytes, and
+    EncodeError for a header that no broker can carry.
     """
     composed = {name: value for name, value in properties.items() if value is not None}
     if priority is not None:
@@ -38,6 +57,9 @@ def compose(
     reply_to = composed.get("reply_to")
     if reply_to is not None and not isinstance(reply_to, str):
         composed["reply_to"] = reply_to.name
+    for name, value in composed.items():
+        if type(value) is str and len(value) > _SURELY_SHORT and name in _SHORT:
+            check_name(f"property {name}", value)
     return composed
 
 

@@ -79,6 +79,7 @@ class BrokerAddress:
         self.clock: Clock = SystemClock() if clock is None else clock
         self.declared_entities: set[Any] = set()
         self.failover_strategy: FailoverStrategy = failover_strategy or "round-robin"
+        times = build(QueryKeywords, {"connect_timeout": connect_timeout, "heartbeat": heartbeat}, of="the connection")
         self._given: dict[str, Any] = {
             "userid": userid,
             "password": password,
@@ -87,11 +88,11 @@ class BrokerAddress:
             "insist": insist,
             "ssl": ssl,
             "transport": transport,
-            "connect_timeout": connect_timeout,
+            "connect_timeout": times.connect_timeout,
             "transport_options": dict(transport_options or {}),
             "login_method": login_method,
             "uri_prefix": uri_prefix,
-            "heartbeat": heartbeat,
+            "heartbeat": times.heartbeat,
             "credential_provider": credential_provider,
         }
         places = [] if hostname is None else split_urls(hostname)
