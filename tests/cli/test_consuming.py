@@ -75,7 +75,7 @@ def test_get_takes_the_next_message(run: Any, connection: Connection, work: str)
 def test_get_fails_where_there_is_nothing(run: Any, connection: Connection, work: str) -> None:
     put(connection, "one")
     result = run("get", work, "-n", "2", code=1)
-    assert (result.stdout, result.stderr) == ("one\n", "dulse: queue 'work' is empty after 1 messages\n")
+    assert (result.stdout, result.stderr) == ("one\n", "dulse: queue 'work' is empty after 1 message\n")
     assert run("get", work, code=1).stderr == "dulse: queue 'work' is empty\n"
 
 

@@ -92,7 +92,7 @@ def test_binding_what_is_missing_is_a_failure(run: Any, work: str) -> None:
 def test_a_queue_with_messages_is_deleted_after_a_question(run: Any, connection: Connection, work: str) -> None:
     run("publish", "-q", work, "-m", "x")
     kept = run("delete", "queue", work, input="n\n", code=1)
-    assert "Delete queue 'work' with 1 messages? [y/N]" in kept.stderr
+    assert "Delete queue 'work' with 1 message? [y/N]" in kept.stderr
     assert [each.name for each in connection.manager.queues()] == ["work"]
     run("delete", "queue", work, input="y\n")
     assert connection.manager.queues() == []
@@ -110,7 +110,7 @@ def test_a_queue_is_deleted_without_a_question_where_none_is_needed(
 ) -> None:
     run("publish", "-q", work, "-m", "x")
     assert "is not empty" in run("delete", "queue", work, "--if-empty", code=1).stderr
-    assert run("delete", "queue", work, "-y").stderr == "dulse: queue 'work' is gone, and 1 messages with it\n"
+    assert run("delete", "queue", work, "-y").stderr == "dulse: queue 'work' is gone, and 1 message with it\n"
     run("declare", "queue", work)
     run("delete", "queue", work)
     assert connection.manager.queues() == []

@@ -57,7 +57,7 @@ def test_purge_asks_and_then_deletes_what_is_ready(run: Any, connection: Connect
 
 def test_purge_need_not_ask(run: Any, work: str) -> None:
     run("publish", "-q", work, "-m", "1")
-    assert run("purge", work, "--yes").stderr == "dulse: deleted 1 messages of queue 'work'\n"
+    assert run("purge", work, "--yes").stderr == "dulse: deleted 1 message of queue 'work'\n"
     assert run("purge", work).stderr == "dulse: deleted 0 messages of queue 'work'\n"
 
 

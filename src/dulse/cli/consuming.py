@@ -8,7 +8,7 @@ import click
 
 from dulse import Connection, Message, Queue
 from dulse.cli.failures import Failed
-from dulse.cli.invocation import Invocation, broker_options, pass_invocation
+from dulse.cli.invocation import Invocation, broker_options, counted, pass_invocation
 from dulse.cli.output import Output, output_options
 from dulse.cli.stopping import Stop
 from dulse.cli.values import DURATION
@@ -59,10 +59,10 @@ def consume(
                 invocation.stop.check()
 
 
-def _write_all(messages: Any, output: Output, stop: Stop) -> int:
+def _write_all(given: Any, output: Output, stop: Stop) -> int:
     """Write and acknowledge messages until none comes or the process is to stop."""
     written = 0
-    for message in messages:
+    for message in given:
         stop.check()
         output.write(message)
         message.ack()
@@ -83,7 +83,7 @@ def get(invocation: Invocation, queue: str, count: int, form: str, null: bool) -
         for number in range(count):
             message = connection.default_channel.basic_get(queue)
             if message is None:
-                raise Failed(f"queue {queue!r} is empty{f' after {number} messages' if number else ''}")
+                raise Failed(f"queue {queue!r} is empty{f' after {counted(number)}' if number else ''}")
             invocation.stop.check()
             output.write(message)
             message.ack()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dulse.cli.invocation import Invocation, broker_options, pass_invocation, tell
+from dulse.cli.invocation import Invocation, broker_options, counted, pass_invocation, tell
 from dulse.cli.values import DURATION, FIELD
 from dulse.model.milliseconds import milliseconds
 
@@ -72,7 +72,7 @@ def declare_queue(
         declared = connection.default_channel.queue_declare(
             name, durable=not transient, auto_delete=auto_delete, arguments={**wanted, **dict(arguments)}
         )
-    tell(f"queue {declared.queue!r} is there, with {declared.message_count:,} messages")
+    tell(f"queue {declared.queue!r} is there, with {counted(declared.message_count)}")
 
 
 @declare.command("exchange")
@@ -175,9 +175,9 @@ def delete_queue(invocation: Invocation, name: str, if_empty: bool, if_unused: b
         channel = connection.default_channel
         there = channel.queue_declare(name, passive=True)
         if there.message_count and not yes and not if_empty:
-            click.confirm(f"Delete queue {name!r} with {there.message_count:,} messages?", abort=True, err=True)
+            click.confirm(f"Delete queue {name!r} with {counted(there.message_count)}?", abort=True, err=True)
         gone = channel.queue_delete(name, if_unused=if_unused, if_empty=if_empty)
-    tell(f"queue {name!r} is gone, and {gone:,} messages with it")
+    tell(f"queue {name!r} is gone, and {counted(gone)} with it")
 
 
 @delete.command("exchange")

@@ -51,7 +51,7 @@ class Invocation:
 
 
 def _check_file(url: str) -> None:
-    if not url.startswith("sqlite:"):
+    if not url.startswith("sqlite:") or ";" in url:
         return
     path = Path(parse_url(url).file())
     if not path.exists():
@@ -62,6 +62,11 @@ def _check_file(url: str) -> None:
 def tell(text: str) -> None:
     """Say something to the person at the keyboard, not to whoever reads the output."""
     click.echo(f"dulse: {text}", err=True)
+
+
+def counted(count: int) -> str:
+    """Write a number of messages in words."""
+    return f"{count:,} message{'' if count == 1 else 's'}"
 
 
 def _set_url(context: click.Context, _: click.Parameter, url: str | None) -> None:

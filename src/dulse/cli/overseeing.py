@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dulse.cli.invocation import Invocation, broker_options, pass_invocation, tell
+from dulse.cli.invocation import Invocation, broker_options, counted, pass_invocation, tell
 from dulse.cli.output import to_reader
 from dulse.model.inspection import QueueStatus
 
@@ -84,9 +84,9 @@ def purge(invocation: Invocation, queue: str, yes: bool) -> None:
         channel = connection.default_channel
         count = channel.queue_declare(queue, passive=True).message_count
         if count and not yes:
-            click.confirm(f"Delete {count:,} messages of queue {queue!r}?", abort=True, err=True)
+            click.confirm(f"Delete {counted(count)} of queue {queue!r}?", abort=True, err=True)
         deleted = channel.queue_purge(queue)
-    tell(f"deleted {deleted:,} messages of queue {queue!r}")
+    tell(f"deleted {counted(deleted)} of queue {queue!r}")
 
 
 @click.command()
@@ -115,7 +115,7 @@ def move(invocation: Invocation, source: str, destination: str, count: int | Non
                     progress.update(bar, completed=moved)
                     invocation.stop.check()
         finally:
-            tell(f"moved {moved:,} of {wanted:,} messages from queue {source!r} to queue {destination!r}")
+            tell(f"moved {moved:,} of {counted(wanted)} from queue {source!r} to queue {destination!r}")
 
 
 def _progress() -> Progress:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dulse import Connection, Message
 from dulse.cli.failures import Failed
-from dulse.cli.invocation import Invocation, broker_options, pass_invocation, tell
+from dulse.cli.invocation import Invocation, broker_options, counted, pass_invocation, tell
 from dulse.cli.records import parse_property
 from dulse.cli.sources import PARSERS, STDIN, Item, content_of, read_files, read_lines, size_of
 from dulse.cli.values import DURATION, FIELD, OPTION
@@ -48,7 +48,7 @@ class Sending:
     def summary(self) -> str:
         """Say how many were sent."""
         seconds = time.monotonic() - self.started
-        return f"sent {self.sent:,} message{'' if self.sent == 1 else 's'} to {self.place} in {seconds:.1f} s"
+        return f"sent {counted(self.sent)} to {self.place} in {seconds:.1f} s"
 
 
 @click.command(epilog=_EXAMPLES)
