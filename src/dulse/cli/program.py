@@ -6,11 +6,11 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 import click
 
+from dulse import __version__
 from dulse.cli.consuming import consume, get, peek
 from dulse.cli.declaring import bind, declare, delete, unbind
 from dulse.cli.failures import FAILED, OK, exit_code, sentence
@@ -68,20 +68,13 @@ def _leave_stdout_alone() -> None:
         return  # stdout is no file here
 
 
-def _version() -> str:
-    try:
-        return version("dulse")
-    except PackageNotFoundError:
-        return "from sources"
-
-
 @click.group(
     "dulse",
     cls=Program,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(_version(), prog_name="dulse")
+@click.version_option(__version__, prog_name="dulse")
 @broker_options
 def program() -> None:
     """Publish, consume and look after queues.
