@@ -47,7 +47,11 @@ class Upkeep:
         self._expiries: dict[str, tuple[object, int]] = {}
 
     async def start(self) -> None:
-        """Begin: from now on the keeper calls `run` whenever something is due."""
+        """Begin: from now on the keeper calls `run` whenever something is due.
+
+        The owner is made known before it holds anything, so that its death will be noticed at any moment.
+        """
+        await self._storage.renew(self._transport.owner, self._lease_ms)
         now = time.monotonic()
         self._renew_at = now + self._renew_every
         self._look_at = now + LOOK_EVERY
