@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import sqlite3
 from pathlib import Path
@@ -75,7 +76,7 @@ def translate(error: sqlite3.Error, path: str, seconds: float) -> Exception:
     kind, text = _KINDS.get(code, _OTHER)
     if code == sqlite3.SQLITE_CANTOPEN:
         kind, text = _cannot_open(Path(path))
-    elif code == sqlite3.SQLITE_IOERR and _free_bytes(Path(path).parent) < _NEARLY_NOTHING:
+    elif code == sqlite3.SQLITE_IOERR and _room(Path(path)) < _NEARLY_NOTHING:
         kind, text = _FULL
     name = getattr(error, "sqlite_errorname", "no code")
     return errors.make(kind, text.format(path=path, error=error, seconds=seconds, name=name))
@@ -106,9 +107,26 @@ def _cannot_open(path: Path) -> tuple[type[errors.DulseError], str]:
     return _CLOSED_UP
 
 
+def _room(path: Path) -> float:
+    """Give the bytes that the file may still grow by, as far as disk and limits tell (setrlimit's RLIMIT_FSIZE)."""
+    return min(_free_bytes(path.parent), _bytes_below_limit(path))
+
+
 def _free_bytes(folder: Path) -> int:
     try:
         found = os.statvfs(folder)
     except OSError:
         return _NEARLY_NOTHING
     return found.f_bavail * found.f_frsize
+
+
+def _bytes_below_limit(path: Path) -> float:
+    try:
+        import resource
+    except ModuleNotFoundError:  # no Unix
+        return math.inf
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    files = [path, path.with_name(f"{path.name}-wal")]
+    return limit - max(file.stat().st_size for file in files if file.exists())
