@@ -90,7 +90,7 @@ async def test_a_program_that_is_idle_notices_that_it_shall_stop(url: str) -> No
     running = spawn(worker.run, "worker")
     assert await iterated.wait(10)
     worker.should_stop = True
-    assert await running.join(5)
+    assert await running.join(30)
 
 
 async def test_a_program_that_cannot_connect_notices_that_it_shall_stop(url: str) -> None:
@@ -106,7 +106,7 @@ async def test_a_program_that_cannot_connect_notices_that_it_shall_stop(url: str
     running = spawn(worker.run, "worker")
     assert await refused.wait(10)
     worker.should_stop = True
-    assert await running.join(5)
+    assert await running.join(30)
     assert worker.got == []
 
 

@@ -91,7 +91,7 @@ def test_a_program_that_is_idle_notices_that_it_shall_stop(url: str) -> None:
     running = spawn(worker.run, "worker")
     assert iterated.wait(10)
     worker.should_stop = True
-    assert running.join(5)
+    assert running.join(30)
 
 
 def test_a_program_that_cannot_connect_notices_that_it_shall_stop(url: str) -> None:
@@ -107,7 +107,7 @@ def test_a_program_that_cannot_connect_notices_that_it_shall_stop(url: str) -> N
     running = spawn(worker.run, "worker")
     assert refused.wait(10)
     worker.should_stop = True
-    assert running.join(5)
+    assert running.join(30)
     assert worker.got == []
 
 
