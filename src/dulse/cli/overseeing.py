@@ -9,15 +9,18 @@ from collections.abc import Sequence
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dulse.cli.invocation import Invocation, broker_options, counted, pass_invocation, tell
 from dulse.cli.output import to_reader
+from dulse.cli.progress import progress_bar
 from dulse.model.inspection import QueueStatus
 
 STEP = 100
 """Messages moved between two looks whether to stop."""
+
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 _UNBOUNDED = 100_000
 """Columns of an output that is no terminal."""
@@ -105,7 +108,7 @@ def move(invocation: Invocation, source: str, destination: str, count: int | Non
         source_status, _ = connection.manager.queues(source, destination)
         wanted = source_status.ready if count is None else min(count, source_status.ready)
         try:
-            with invocation.stop.after_each_step(), _progress() as progress:
+            with invocation.stop.after_each_step(), progress_bar(*_COLUMNS) as progress:
                 bar = progress.add_task(f"{source} → {destination}", total=wanted)
                 while moved < max(wanted, 1):
                     done = connection.manager.move(source, destination, min(STEP, max(wanted - moved, 1)))
@@ -116,11 +119,6 @@ def move(invocation: Invocation, source: str, destination: str, count: int | Non
                     invocation.stop.check()
         finally:
             tell(f"moved {moved:,} of {counted(wanted)} from queue {source!r} to queue {destination!r}")
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 @click.command()

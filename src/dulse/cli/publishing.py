@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from dulse import Connection, Message
 from dulse.cli.failures import Failed
 from dulse.cli.invocation import Invocation, broker_options, counted, pass_invocation, tell
+from dulse.cli.progress import progress_bar
 from dulse.cli.records import parse_property
 from dulse.cli.sources import PARSERS, STDIN, Item, content_of, read_files, read_lines, size_of
 from dulse.cli.values import DURATION, FIELD, OPTION
@@ -125,7 +124,7 @@ def publish(
         steps = _steps(invocation, inputs or (STDIN,), messages, form)
         total = None if messages else size_of(inputs or (STDIN,))
         try:
-            with invocation.stop.after_each_step(), _progress(total, hidden=quiet) as progress:
+            with invocation.stop.after_each_step(), progress_bar(*_columns(total), hidden=quiet) as progress:
                 publisher = _Publisher(connection, sending, {**options, "mandatory": mandatory}, dict(headers), batch)
                 bar = progress.add_task(place, total=total, messages=0)
                 for items, read in steps:
@@ -209,12 +208,7 @@ def _unwanted(count: int, of: int, exchange: str, routing_key: str) -> str:
     )
 
 
-def _progress(total: int | None, *, hidden: bool) -> Progress:
-    columns = [
-        TextColumn("{task.description}"),
-        *([BarColumn()] if total else []),
-        TextColumn("{task.fields[messages]:,} messages"),
-        TimeElapsedColumn(),
-    ]
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=hidden or not sys.stderr.isatty())
+def _columns(total: int | None) -> tuple[ProgressColumn, ...]:
+    counted_messages = TextColumn("{task.fields[messages]:,} messages")
+    description = TextColumn("{task.description}")
+    return (description, *((BarColumn(),) if total else ()), counted_messages, TimeElapsedColumn())

@@ -13,7 +13,7 @@ from dulse.model.conversion import expectation
 _SECONDS = expectation(float, seconds=True, minimum=0, maximum=1e9)
 
 
-class Duration(click.ParamType[float]):
+class Duration(click.ParamType):  # type: ignore[type-arg] # only the newest click has one
     """Seconds, written as a number or as 500ms, 20s, 5m, 1h, 2d."""
 
     name = "duration"
@@ -26,7 +26,7 @@ class Duration(click.ParamType[float]):
             self.fail(f"{value!r} is no duration: write seconds, or 500ms, 20s, 5m, 1h", param, ctx)
 
 
-class Setting(click.ParamType[tuple[str, str]]):
+class Setting(click.ParamType):  # type: ignore[type-arg] # likewise
     """A name and a text: NAME=TEXT."""
 
     name = "name=text"
@@ -41,7 +41,7 @@ class Setting(click.ParamType[tuple[str, str]]):
         return name, text
 
 
-class Field(click.ParamType[tuple[str, Any]]):
+class Field(click.ParamType):  # type: ignore[type-arg] # likewise
     """A name and a value: NAME=TEXT, or NAME:=JSON for numbers, truth values, lists and tables."""
 
     name = "name=text or name:=json"
