@@ -57,6 +57,7 @@ def words_of(line: str) -> list[str]:
 def work(url: str) -> None:
     """Count the words of each line, for ever."""
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of us: who started us will tell us to end
     with Connection(url) as connection:
         producer = connection.Producer()
         with connection.Consumer(QUEUES, prefetch_count=PREFETCH, accept=["text"]) as consumer:
@@ -314,7 +315,10 @@ def main() -> int:
     if options.file is not None and not options.file.is_file():
         print(f"there is no file {str(options.file)!r}", file=sys.stderr)
         return 2
-    return run(options.file)
+    try:
+        return run(options.file)
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
