@@ -209,6 +209,18 @@ def test_the_death_of_an_owner_wakes_all_who_wait() -> None:
         assert waiting.result(10) is None
 
 
+def test_the_end_of_a_storage_that_never_took_anything_wakes_nobody() -> None:
+    storage, other = opened(), opened()
+    heard: list[object] = []
+    other.arm(["q"], LONG, heard.append)
+
+    storage.close(1)
+    del storage
+    gc.collect()
+
+    assert heard == []
+
+
 def test_an_owner_may_die_while_its_store_is_locked() -> None:
     storage, other = opened(), opened()
     put(storage, b"1")

@@ -31,7 +31,6 @@ def test_a_dropped_queue_leaves_nothing_behind() -> None:
     put(storage, b"1", b"2", ttl_ms=1000)
     put(storage, b"3", delay_ms=1000)
     take(storage, 1)
-    queue = weakref.ref(storage._store.queues["q"].levels[0])
     storage.change({}, {("q/q", "a"): "1"})
 
     storage.change({}, {("q/q", "a"): None}, ["q"])
@@ -40,8 +39,21 @@ def test_a_dropped_queue_leaves_nothing_behind() -> None:
     assert (store.queues, store.timed, store.delayed) == ({}, {}, [])
     assert store.owners == {"owner": {}}
     assert (store.catalogue.revisions, store.catalogue._groups) == ({}, {})
-    gc.collect()
-    assert queue() is None
+
+
+def test_a_dropped_queue_lets_its_payloads_go_without_the_collector() -> None:
+    storage = opened()
+    payload = Watched(b"1")
+    gone = weakref.ref(payload)
+    storage.put([Put(payload, [Target("q")])])
+    del payload
+    gc.disable()
+    try:
+        storage.change({}, {}, ["q"])
+
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_asking_for_unknown_queues_leaves_nothing_behind() -> None:

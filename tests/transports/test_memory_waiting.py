@@ -42,6 +42,31 @@ def test_a_jump_of_the_clock_does_not_end_a_wait_too_early() -> None:
     disarm()
 
 
+def test_a_jump_of_the_clock_while_a_wait_begins_is_not_missed() -> None:
+    class Jumping(VirtualClock):
+        def on_advance(self, callback: Callable[[], object]) -> Callable[[], None]:
+            self.advance(LONG)
+            return super().on_advance(callback)
+
+    storage = opened(clock=Jumping())
+    heard: list[object] = []
+    storage.arm(["q"], LONG, heard.append)
+
+    assert heard == [()]
+
+
+def test_a_queue_that_holds_no_record_is_not_looked_at_by_sweep() -> None:
+    storage = opened()
+    put(storage, b"1", ttl_ms=60_000)
+    storage.sweep()
+    assert list(storage._store.timed) == [storage._store.queues["q"]]
+    storage.settle([record.token for record in take(storage)], "owner")
+
+    storage.sweep()
+
+    assert storage._store.timed == {}
+
+
 def test_a_wait_leaves_nothing_behind() -> None:
     clock = VirtualClock()
     storage = opened(clock=clock)
@@ -122,6 +147,17 @@ def test_only_those_are_told_whose_queue_got_a_record() -> None:
     put(storage, b"1")
 
     assert heard == {"q": [("q",)], "r": []}
+
+
+def test_all_who_wait_for_a_queue_are_told() -> None:
+    storage, other = opened(), opened()
+    heard: list[object] = []
+    storage.arm(["q"], LONG, heard.append)
+    other.arm(["q"], LONG, heard.append)
+
+    put(storage, b"1")
+
+    assert heard == [("q",), ("q",)]
 
 
 def test_whoever_waits_is_told_once_of_a_queue_however_many_records_it_gets() -> None:

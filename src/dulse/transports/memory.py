@@ -75,8 +75,7 @@ class MemoryStorage:
             for owner in self._owned.difference(dead):
                 store.owners.pop(owner, None)
         self._end("is closed: call open()")
-        if dead:
-            store.abandon(dead)
+        store.abandon(dead)
         self.wake()
 
     def discard(self) -> None:
@@ -119,8 +118,6 @@ class MemoryStorage:
                     queue = queues.get(name)
                     if (
                         queue is None
-                        or queue.bytes is not None
-                        or ttl_ms is not None
                         or delay_ms
                         or max_count is not None
                         or max_bytes is not None
@@ -128,6 +125,10 @@ class MemoryStorage:
                     ):
                         problems = store.add(index, payload, target, now, problems)
                         continue
+                    if queue.bytes is not None:
+                        queue.bytes += len(payload.body)
+                    if ttl_ms is not None:
+                        store.timed[queue] = None
                     queue.levels[priority].append((next(store.places), payload, now, ttl_ms, 0, queue, priority))
                     if name in store.waiters.by_queue:
                         store.waiters.tell(name)

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -58,14 +59,23 @@ async def test_a_put_in_the_same_loop_ends_a_wait() -> None:
 
 
 async def test_a_put_in_another_thread_ends_a_wait() -> None:
+    asyncio.get_running_loop().set_debug(True)  # it then refuses to be touched from another thread
     storage, beneath = opened()
     task = await begun(storage)
-    thread = threading.Thread(target=beneath.put, args=(ONE,))
-    thread.start()
+    with ThreadPoolExecutor() as pool:
+        pool.submit(beneath.put, ONE).result(10)
 
-    assert await task == ("q",)
+    assert await asyncio.wait_for(task, 10) == ("q",)
 
-    thread.join()
+
+async def test_a_wait_that_has_ended_leaves_no_timer() -> None:
+    storage, _ = opened()
+    task = await begun(storage)
+    await storage.put(ONE)
+    await task
+
+    loop: Any = asyncio.get_running_loop()
+    assert [timer for timer in loop._scheduled if not timer.cancelled()] == []
 
 
 async def test_a_wait_ends_when_its_real_time_is_over() -> None:

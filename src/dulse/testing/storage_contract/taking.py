@@ -180,6 +180,15 @@ class Taking(StorageBench):
 
         assert self.drained(storage, "q") == [b"high 1", b"high 2", b"low"]
 
+    def test_a_record_released_twice_in_one_call_comes_once(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        (held,) = tokens(self.take(storage, "q"))
+
+        storage.release([held, held], OWNER)
+
+        assert storage.depth(["q"])[0] == (1, 0, 0, 1)
+        assert self.drained(storage, "q") == [b"1"]
+
     def test_nobody_releases_what_another_holds(self, storage: Storage, neighbour: Storage) -> None:
         self.put(storage, "q", b"1")
         held = tokens(self.take(storage, "q"))

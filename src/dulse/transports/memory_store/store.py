@@ -9,7 +9,7 @@ takes no lock.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
@@ -165,9 +165,8 @@ class MemoryStore:
                 lost.append(token)
             else:
                 found.append((entry, token))
-        # The youngest first: nearly all then belong in front of what is there.
-        found.sort(reverse=True)
-        for (order, payload, since, ttl_ms, deliveries, queue, priority), token in found:
+        # From the back, as they were taken from the front: nearly all then belong in front of what is there.
+        for (order, payload, since, ttl_ms, deliveries, queue, priority), token in reversed(found):
             entry = (order, payload, since, ttl_ms, max(0, deliveries + counted), queue, priority)
             if delay_ms:
                 self._delay(entry, self.monotonic() + delay_ms / 1000, fresh=False)
@@ -244,7 +243,8 @@ class MemoryStore:
         else:
             self.waiters.add(waiter)
 
-    def abandon(self, owners: Iterable[str]) -> None:
+    def abandon(self, owners: Collection[str]) -> None:
         """Declare owners dead, and wake everybody to bury them. Takes no lock: the collector may call it anywhere."""
-        self.dead.update(dict.fromkeys(owners))
-        self.waiters.tell_all()
+        if owners:
+            self.dead.update(dict.fromkeys(owners))
+            self.waiters.tell_all()
