@@ -1,0 +1,1 @@
+"""The cases of the asyncio API; each module is one promise."""
