@@ -115,6 +115,43 @@ def test_wait_for_around_a_drain_loses_nothing(url: str) -> None:
     assert sorted(asyncio.run(main())) == list(range(100))
 
 
+def test_a_drain_cancelled_while_it_sends_expired_messages_on_loses_none_of_them(url: str) -> None:
+    """Those that have outlived their time go to the dead letters, the others to the consumer."""
+    mortal = Queue("work", queue_arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
+    found: list[int] = []
+
+    async def on_message(message: Message[Any]) -> None:
+        found.append(message.payload)
+        await message.ack()
+
+    async def main() -> list[Any]:
+        chance = random.Random(4)
+        async with Connection(url) as connection:
+            await Queue("dead")(connection).declare()
+            await mortal(connection).declare()
+            producer = connection.Producer()
+            for number in range(100):
+                expiration = 0.001 if number % 2 else None
+                await producer.publish(number, routing_key="work", expiration=expiration)
+            await asyncio.sleep(0.01)
+            await connection.Consumer(mortal, on_message=on_message).consume()
+            for _ in range(100):
+                await cancel_after(chance.uniform(0, 0.002), connection.drain_events(timeout=1))
+            with suppress(errors.DeadlineExceeded):
+                while True:
+                    await connection.drain_events(timeout=0.5)
+            queue = Queue("dead")(connection)
+            dead = []
+            while (message := await queue.get(no_ack=True)) is not None:
+                dead.append(message.payload)
+            return dead
+
+    dead = asyncio.run(main())
+
+    assert sorted(dead) == list(range(1, 100, 2))
+    assert sorted(found) == list(range(0, 100, 2))
+
+
 def test_a_cancelled_get_gives_its_message_to_nobody_or_back(url: str) -> None:
     async def main() -> None:
         chance = random.Random(2)
