@@ -88,6 +88,7 @@ def test_what_a_child_commits_stays_though_the_parent_closes_first(tmp_path: Pat
     go_reader, go = os.pipe()
 
     def work() -> None:
+        os.close(go)  # or it would outlive a parent that fails
         put(storage, b"while both are open")
         os.write(ready, b".")
         os.read(go_reader, 1)
@@ -95,7 +96,8 @@ def test_what_a_child_commits_stays_though_the_parent_closes_first(tmp_path: Pat
         os.kill(os.getpid(), 9)
 
     join = fork(work)
-    os.read(ready_reader, 1)
+    os.close(ready)
+    assert os.read(ready_reader, 1)
     storage.close(5)
     os.write(go, b".")
     with pytest.raises(AssertionError):
@@ -105,7 +107,7 @@ def test_what_a_child_commits_stays_though_the_parent_closes_first(tmp_path: Pat
     again.open(5)
     assert bodies(again) == [b"before", b"while both are open", b"after the parent closed"]
     again.close(5)
-    for descriptor in (ready_reader, ready, go_reader, go):
+    for descriptor in (ready_reader, go_reader, go):
         os.close(descriptor)
 
 

@@ -23,7 +23,7 @@ PUT_GUARDED: Final = [
 
 REVISION: Final = "SELECT revision FROM revision WHERE grp = ?"
 TALLY: Final = "SELECT count, bytes FROM tally WHERE queue = ?"
-BEGIN_TALLY: Final = "INSERT INTO tally SELECT ?1, count(*), coalesce(sum(size), 0) FROM ready WHERE queue = ?1"
+BEGIN_TALLY: Final = "INSERT INTO tally SELECT ?, count(*), coalesce(sum(size), 0) FROM ready WHERE queue = ?"
 NUMBER: Final = "SELECT number FROM publisher WHERE name = ?"
 SET_NUMBER: Final = "INSERT OR REPLACE INTO publisher VALUES (?, ?, ?)"
 FORGET_PUBLISHERS: Final = "DELETE FROM publisher WHERE at < ?"
@@ -131,7 +131,7 @@ def _excess(connection: sqlite3.Connection, target: Target, more: int, more_byte
     queue, max_count, max_bytes = target.queue, target.max_count, target.max_bytes
     found = connection.execute(TALLY, (queue,)).fetchone()
     if found is None:
-        connection.execute(BEGIN_TALLY, (queue,))
+        connection.execute(BEGIN_TALLY, (queue, queue))
         found = connection.execute(TALLY, (queue,)).fetchone()
     count, size = found
     over = 0 if max_count is None else max(0, count + more - max_count)

@@ -20,7 +20,7 @@ WHERE delayed.due <= ? ORDER BY delayed.due, delayed.id LIMIT ?
 """
 TO_THE_END: Final = "UPDATE record SET id = (SELECT max(id) + 1 FROM record), due = NULL WHERE id = ?"
 LAST: Final = "SELECT max(id) FROM record"
-MAKE_READY: Final = "INSERT INTO ready SELECT queue, rank, id, ?2, length(payload), dies FROM record WHERE id = ?1"
+MAKE_READY: Final = "INSERT INTO ready SELECT queue, rank, id, ?, length(payload), dies FROM record WHERE id = ?"
 UNDELAY: Final = "DELETE FROM delayed WHERE id = ?"
 ENDS: Final = """
 WITH RECURSIVE mortal (queue) AS (
@@ -52,7 +52,7 @@ def promote(connection: sqlite3.Connection, limit: int) -> list[str]:
         if fresh:
             connection.execute(TO_THE_END, (place,))
             (place,) = connection.execute(LAST).fetchone()  # noqa: PLW2901 - its place is another now
-        connection.execute(MAKE_READY, (place, deliveries))
+        connection.execute(MAKE_READY, (deliveries, place))
     return list(dict.fromkeys(queue for _, queue, _, _ in due))
 
 

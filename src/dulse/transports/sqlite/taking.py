@@ -22,9 +22,9 @@ FROM ready CROSS JOIN record ON record.id = ready.id
 WHERE ready.queue = ? ORDER BY ready.rank, ready.id LIMIT ?
 """
 LEASE_HEADS: Final = """
-INSERT INTO leased SELECT id, ?4, ?5, deliveries + 1, queue FROM ready WHERE queue = ?1 AND (rank, id) <= (?2, ?3)
+INSERT INTO leased SELECT id, ?, ?, deliveries + 1, queue FROM ready WHERE queue = ? AND (rank, id) <= (?, ?)
 """
-TAKE_HEADS: Final = "DELETE FROM ready WHERE queue = ?1 AND (rank, id) <= (?2, ?3)"
+TAKE_HEADS: Final = "DELETE FROM ready WHERE queue = ? AND (rank, id) <= (?, ?)"
 EXPIRED: Final = """
 SELECT ready.rank, ready.id, ready.deliveries, record.since, record.dies, record.payload
 FROM ready INDEXED BY ready_by_end CROSS JOIN record ON record.id = ready.id
@@ -33,16 +33,18 @@ WHERE ready.queue = ? AND ready.dies <= ? ORDER BY ready.dies, ready.rank, ready
 LEASE_ONE: Final = "INSERT INTO leased VALUES (?, ?, ?, ?, ?)"
 TAKE_ONE: Final = "DELETE FROM ready WHERE queue = ? AND rank = ? AND id = ?"
 
-_IS_OURS: Final = "token = ?2 AND owner = (SELECT key FROM owner WHERE name = ?3)"
-SETTLE: Final = f"DELETE FROM record WHERE id = ?1 AND EXISTS (SELECT 1 FROM leased WHERE id = ?1 AND {_IS_OURS})"  # noqa: S608 - no input
-IS_LEASED: Final = f"SELECT 1 FROM leased WHERE id = ?1 AND {_IS_OURS}"  # noqa: S608 - no input
+_IS_OURS: Final = "token = ? AND owner = (SELECT key FROM owner WHERE name = ?)"
+SETTLE: Final = f"""
+DELETE FROM record WHERE id = ? AND EXISTS (SELECT 1 FROM leased WHERE leased.id = record.id AND {_IS_OURS})
+"""  # noqa: S608 - no input
+IS_LEASED: Final = f"SELECT 1 FROM leased WHERE id = ? AND {_IS_OURS}"  # noqa: S608 - no input
 READY_AGAIN: Final = """
 INSERT INTO ready
-SELECT record.queue, record.rank, record.id, max(0, leased.deliveries - ?2), length(record.payload), record.dies
-FROM leased CROSS JOIN record ON record.id = leased.id WHERE leased.id = ?1
+SELECT record.queue, record.rank, record.id, max(0, leased.deliveries - ?), length(record.payload), record.dies
+FROM leased CROSS JOIN record ON record.id = leased.id WHERE leased.id = ?
 """
 DELAYED_AGAIN: Final = """
-INSERT INTO delayed SELECT id, queue, ?3, max(0, deliveries - ?2), 0 FROM leased WHERE id = ?1
+INSERT INTO delayed SELECT id, queue, ?, max(0, deliveries - ?), 0 FROM leased WHERE id = ?
 """
 UNLEASE: Final = "DELETE FROM leased WHERE id = ?"
 
@@ -73,7 +75,7 @@ def reserve(
         if key is None:
             key, known = hold(connection, taker.owner, taker.lease_ms, taker.boot, slack(taker.lease_ms))
         rank, last = heads[-1][:2]
-        connection.execute(LEASE_HEADS, (queue, rank, last, key, number))
+        connection.execute(LEASE_HEADS, (key, number, queue, rank, last))
         connection.execute(TAKE_HEADS, (queue, rank, last))
         taken += [
             Leased(
@@ -132,10 +134,10 @@ def release(
         if connection.execute(IS_LEASED, (*token, owner)).fetchone() is None:
             lost.append(token)
         elif delay_ms:
-            connection.execute(DELAYED_AGAIN, (token[0], back, due))
+            connection.execute(DELAYED_AGAIN, (due, back, token[0]))
             connection.execute(UNLEASE, token[:1])
         else:
-            connection.execute(READY_AGAIN, (token[0], back))
+            connection.execute(READY_AGAIN, (back, token[0]))
             connection.execute(UNLEASE, token[:1])
     return lost
 
