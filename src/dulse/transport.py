@@ -13,9 +13,8 @@ raised on, as AMQP 0-9-1 §4.2.6 has it: what the channel had not settled goes b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
@@ -51,8 +50,7 @@ class Observer(Protocol):
         """A connection that was lost is open again; `url` has no password."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """All that a driver is given to open a transport."""
 
     parameters: Parameters
@@ -312,8 +310,7 @@ class AsyncTransport(Protocol):
     def discard(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Driver:
+class Driver(NamedTuple):
     """How to reach one kind of broker: what a transport's module declares."""
 
     name: str
@@ -324,7 +321,7 @@ class Driver:
     default_port: int | None = None
     driver_type: str = ""
     """Kombu's word for the family of brokers, such as "amqp" or "redis"."""
-    driver_version: Callable[[], str] = field(default=lambda: "N/A")
+    driver_version: Callable[[], str] = lambda: "N/A"
     heartbeats: bool = False
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dulse import errors
 from dulse.aio.channel import Channel
@@ -35,8 +35,7 @@ RECOVERABLE_CHANNEL_ERRORS: tuple[type[Exception], ...] = (
 """What may go away by itself, for a new channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Implements:
+class Implements(NamedTuple):
     """What a transport can do, in the words of Kombu's users."""
 
     exchange_type: frozenset[str]

@@ -8,17 +8,16 @@ Resources are told apart by identity, so they need be neither hashable nor compa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 from dulse import errors
 
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Give(Generic[R]):
+class Give(NamedTuple, Generic[R]):
     """The caller has this resource now."""
 
     resource: R
@@ -29,8 +28,7 @@ class Create:
     """The caller makes a resource, in a place kept for it, and reports with `created` or `failed`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(NamedTuple):
     """All `limit` resources are in use."""
 
     limit: int
@@ -54,12 +52,11 @@ class Waiter(Generic[R]):
         return f"<Waiter {'waiting' if self.outcome is None else self.outcome!r}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Actions(Generic[R]):
+class Actions(NamedTuple, Generic[R]):
     """What the owner has to do outside its lock."""
 
-    close: list[R] = field(default_factory=list)
-    served: list[Waiter[R]] = field(default_factory=list)
+    close: Sequence[R] = ()
+    served: Sequence[Waiter[R]] = ()
 
     def __bool__(self) -> bool:
         return bool(self.close or self.served)

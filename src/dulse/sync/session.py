@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
@@ -36,8 +36,7 @@ RECOVERABLE_CHANNEL_ERRORS: tuple[type[Exception], ...] = (
 """What may go away by itself, for a new channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Implements:
+class Implements(NamedTuple):
     """What a transport can do, in the words of Kombu's users."""
 
     exchange_type: frozenset[str]

@@ -40,8 +40,8 @@ class FaultyLink:
         self._broker = broker
         self._host = settings.parameters.hostname
         options = {name: value for name, value in settings.options.items() if name == "lease"}
-        inner = replace(settings, parameters=replace(settings.parameters, scheme="memory", hostname=name, port=None))
-        self._inner: Any = find_driver("memory").open_blocking(replace(inner, options=options))
+        inner = settings._replace(parameters=replace(settings.parameters, scheme="memory", hostname=name, port=None))
+        self._inner: Any = find_driver("memory").open_blocking(inner._replace(options=options))
         self.is_cut = False
 
     def open(self, timeout: float) -> None:
