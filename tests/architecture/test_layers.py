@@ -65,10 +65,15 @@ OPTIONAL = ("dulse.cli", "dulse.transports", "dulse.kombu", "dulse.testing")
 """Imported only by who wants them, so they may import third-party packages at module level."""
 
 LAZY = {
+    ("dulse.aio.common", "uuid"): "6 ms, for mailboxes only",
+    ("dulse.aio.pidbox", "platform"): "5 ms, for mailboxes only",
+    ("dulse.codecs.markers", "uuid"): "6 ms, for messages with a UUID in them only",
     ("dulse.codecs.pickle", "pickle"): "most programs never use it",
     ("dulse.codecs.plugins", "importlib.metadata"): "20 ms, for foreign serializers only",
     ("dulse.model.descriptions", "difflib"): "only an error needs it",
     ("dulse.model.options", "difflib"): "only an error needs it",
+    ("dulse.sync.common", "uuid"): "6 ms, for mailboxes only",
+    ("dulse.sync.pidbox", "platform"): "5 ms, for mailboxes only",
     ("dulse.transport", "difflib"): "only an error needs it",
     ("dulse.transport", "importlib.metadata"): "20 ms, for foreign transports only",
     ("dulse.virtual.driver", "dulse.virtual.aio.transport"): "the blocking form imports no asyncio",

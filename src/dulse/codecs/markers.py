@@ -10,8 +10,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["MARKER", "register_type", "represent", "restore"]
 
@@ -63,6 +65,10 @@ def represent(value: Any) -> Any:
         return encoded if form.marker is None else {MARKER: form.marker, _VALUE: encoded}
     if isinstance(value, bytes | bytearray | memoryview):
         return _represent_bytes(bytes(value))
+    # The module is slow to import, and there can be no UUID unless somebody has imported it.
+    uuid = sys.modules.get("uuid")
+    if uuid is not None and isinstance(value, uuid.UUID):
+        return {MARKER: "uuid", _VALUE: {"hex": value.hex}}
     # Django's lazy translations are text that is not yet chosen; there can be none unless its module is loaded.
     django = sys.modules.get("django.utils.functional")
     if django is not None and isinstance(value, django.Promise):
@@ -101,6 +107,8 @@ def _restore_base64(text: str) -> bytes:
 
 
 def _restore_uuid(fields: dict[str, str]) -> UUID:
+    from uuid import UUID
+
     return UUID(hex=fields["hex"])  # Kombu 5.3.0 also wrote the version, which the digits already hold
 
 
@@ -113,7 +121,7 @@ def _register_standard_types() -> None:
     register_type(date, "date", date.isoformat, _restore_date)
     register_type(time, "time", time.isoformat, time.fromisoformat)
     register_type(Decimal, "decimal", str, Decimal)
-    register_type(UUID, "uuid", lambda value: {"hex": value.hex}, _restore_uuid)
+    _decoders["uuid"] = _restore_uuid
     _decoders["bytes"] = str.encode
     _decoders["base64"] = _restore_base64
 

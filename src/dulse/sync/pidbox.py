@@ -6,7 +6,6 @@ The messages are those of Kombu, so the two may talk to each other.
 
 from __future__ import annotations
 
-import platform
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -106,6 +105,8 @@ class Mailbox:
         handlers: dict[str, Callable[..., Any]] | None = None,
     ) -> Node:
         """Make the node of a process; by default it has the name of the host."""
+        import platform
+
         return self.node_cls(hostname or platform.node(), state, channel, handlers, mailbox=self)
 
     # --------------------------------------------------------------------------------------------- send

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from dulse import errors
 from dulse.broker.consumers import decide_cancel, decide_consume
@@ -138,7 +138,7 @@ class VirtualChannel:
 
     async def _execute(self, command: Command) -> Any:
         owner = self._transport.owner
-        unique = uuid4().hex
+        unique = os.urandom(16).hex()
         if isinstance(command, DeleteQueue | PurgeQueue):
             await self._settlements.write()
         reply = await self._catalogue.carry_out(lambda view: decide(command, view, owner, unique))
@@ -169,7 +169,7 @@ class VirtualChannel:
     ) -> str:
         """Start a consumer; see TransportChannel."""
         self._check_open("Basic.consume")
-        tag = consumer_tag or f"ctag-{uuid4().hex}"
+        tag = consumer_tag or f"ctag-{os.urandom(16).hex()}"
         try:
             if tag in self._transport.intake.consumers:
                 text = f"consumer tag {tag!r} is in use on this connection: choose another"

@@ -8,12 +8,12 @@ A transport is one *owner* in the store. It takes records ahead for its consumer
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from dulse import errors
 from dulse.broker.burial import decide_burial
@@ -61,7 +61,7 @@ class VirtualTransport:
         unrouted: str | None = None,
     ) -> None:
         self.storage = storage
-        self.owner = uuid4().hex
+        self.owner = os.urandom(16).hex()
         self.mutex = Mutex()
         self.intake = Intake()
         self.channels: dict[int, VirtualChannel] = {}
