@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
+from functools import partial
 
 from dulse import Connection, Producer, Queue
 from dulse.testing.killing import Child
@@ -19,6 +20,12 @@ def publish(producer: Producer[str], name: str, count: int = COUNT) -> None:
         producer.publish(f"{name}:{number}", routing_key="work")
 
 
+def publish_and_close(connection: Connection, producer: Producer[str], name: str) -> None:
+    """Do what a child does that ends in order; one that ends by os._exit leaves a dead owner behind."""
+    publish(producer, name)
+    connection.close()
+
+
 def opened(url: str) -> tuple[Connection, Producer[str]]:
     connection = Connection(url)
     QUEUE(connection.connect().client).declare()
@@ -31,7 +38,7 @@ def opened(url: str) -> tuple[Connection, Producer[str]]:
 
 def both_sides_publish(url: str) -> None:
     connection, producer = opened(url)
-    child = Child(lambda: publish(producer, "child"))
+    child = Child(lambda: publish_and_close(connection, producer, "child"))
     publish(producer, "parent")
     assert child.wait(PATIENCE) == 0
     connection.close()
@@ -56,7 +63,7 @@ def both_sides_publish_beside_a_consumer(url: str) -> None:
 
     thread = threading.Thread(target=drain)
     thread.start()
-    child = Child(lambda: publish(producer, "child"))
+    child = Child(lambda: publish_and_close(connection, producer, "child"))
     publish(producer, "parent")
     assert child.wait(PATIENCE) == 0
     stop.set()
@@ -68,7 +75,7 @@ def fork_while_a_thread_publishes(url: str) -> None:
     connection, producer = opened(url)
     thread = threading.Thread(target=publish, args=(producer, "thread"))
     thread.start()
-    child = Child(lambda: publish(producer, "child"))
+    child = Child(lambda: publish_and_close(connection, producer, "child"))
     publish(producer, "parent")
     assert child.wait(PATIENCE) == 0
     thread.join()
@@ -79,7 +86,7 @@ def a_child_of_a_child_publishes(url: str) -> None:
     connection, producer = opened(url)
 
     def in_child() -> None:
-        grandchild = Child(lambda: publish(producer, "grandchild"))
+        grandchild = Child(lambda: publish_and_close(connection, producer, "grandchild"))
         publish(producer, "child")
         assert grandchild.wait(PATIENCE) == 0
         connection.close()
@@ -173,9 +180,13 @@ def fork_again_and_again_while_threads_publish(url: str) -> None:
     threads = [threading.Thread(target=work, args=(place,)) for place in range(2)]
     for thread in threads:
         thread.start()
+
+    def in_child(name: str) -> None:
+        publish(producer, name, 1)
+        connection.close()
+
     for number in range(20):
-        name = f"child{number}"
-        child = Child(lambda name=name: publish(producer, name, 1))  # type: ignore[misc]
+        child = Child(partial(in_child, f"child{number}"))
         assert child.wait(PATIENCE) == 0
     stop.set()
     for thread in threads:

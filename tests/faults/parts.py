@@ -57,8 +57,9 @@ def consume_alone(url: str, name: str) -> None:
     queue = Queue("single", queue_arguments={"x-single-active-consumer": True})
 
     def on_message(message: Message[Any]) -> None:
-        say([name, message.payload])
         message.ack()
+        connection.default_channel.flush()
+        say([name, message.payload])
 
     with Connection(url) as connection:
         connection.Consumer(queue, on_message=on_message).consume()

@@ -62,7 +62,7 @@ def test_a_child_begins_with_an_empty_broker_in_memory() -> None:
 
 
 def test_a_fork_in_the_middle_of_a_transaction_of_another_thread_harms_neither(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/full.sqlite?durability=full&lease=1"
+    url = f"sqlite:///{tmp_path}/full.sqlite?durability=full"
     run("fork_again_and_again_while_threads_publish", url)
 
     found = payloads(url)

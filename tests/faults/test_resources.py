@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,10 +63,13 @@ def test_a_consumer_that_waits_for_a_minute_burns_at_most_a_hundredth_of_a_core(
 
 
 @pytest.mark.parametrize("what", [resources.open_and_close, resources.open_and_close_by_tasks])
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_300_connections_leave_nothing_behind(tmp_path: Path, programs: list[Program], what: object, kind: str) -> None:
-    assert callable(what)
-    programs.append(Program(what, urls(tmp_path)[kind], 300))
+@pytest.mark.parametrize(
+    ("kind", "cycles"), [("memory", 300), ("sqlite", 60), pytest.param("sqlite", 300, marks=pytest.mark.slow)]
+)
+def test_connections_leave_nothing_behind(
+    tmp_path: Path, programs: list[Program], what: Callable[..., None], kind: str, cycles: int
+) -> None:
+    programs.append(Program(what, urls(tmp_path)[kind], cycles))
 
     descriptors, threads, size = programs[-1].hear(120)
 
