@@ -7,6 +7,7 @@ milliseconds where there is none.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import threading
@@ -47,6 +48,8 @@ class Bell:
         self._poll.register(self._reader, select.POLLIN)
         self.changes = 0
         """Counts what was heard of the file."""
+        self.last_write = -math.inf
+        """When (monotonic) the file was last known to be written to."""
         self.rings = 0
         """Counts the rings."""
 
@@ -70,6 +73,7 @@ class Bell:
         with self._mutex:
             if not self._listening and self._hears() and self._inotify is not None and self._inotify.read():
                 self.changes += 1
+                self.last_write = time.monotonic()
             return self.changes
 
     def wait(self, changes: int, rings: int, until: float, has_changed: Callable[[], bool]) -> None:
@@ -129,6 +133,8 @@ class Bell:
             if rung:
                 os.read(self._reader, 4096)
             heard = self._inotify is not None and self._inotify.read()
+            if heard:
+                self.last_write = time.monotonic()
             if not events:
                 heard = left > LOOK_ANYWAY if hears else has_changed()
             if heard or rung:

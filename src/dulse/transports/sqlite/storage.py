@@ -46,6 +46,14 @@ FIRST_REST: Final = 0.005
 LONGEST_REST: Final = 0.020
 """Seconds between two looks of a waiting consumer while the file changes and its queues stay empty."""
 
+UNSETTLED: Final = 1.0
+"""Seconds after a change during which we look again and again: the system tells of what is written, and a commit can
+be seen only once all of it has reached the disk, of which nobody tells."""
+
+FIRST_LOOK: Final = 0.002
+LONGEST_LOOK: Final = 0.025
+"""Seconds between two such looks, growing."""
+
 LONG_LOG: Final = 16 << 20
 """Bytes of the write-ahead log above which `sweep` empties it."""
 
@@ -262,8 +270,11 @@ class SQLiteStorage:
         bell, connections = self._bell, self._connections
         rings = bell.rings
         rest = 0.0
+        heard, pause = bell.changes, FIRST_LOOK
         while True:
             changes = bell.now()
+            if changes != heard:
+                heard, pause = changes, FIRST_LOOK
             has_changed = self._change_detector()
             ready = connections.once(looking.ready_queues, queues) if queues else ()
             if ready:
@@ -274,10 +285,13 @@ class SQLiteStorage:
                 time.sleep(
                     min(rest, max(0.0, until - time.monotonic()))
                 )  # or a busy neighbour queue in the file would keep us looking
-            bell.wait(changes, rings, until, has_changed)
+            now = time.monotonic()
+            settled = now - bell.last_write > UNSETTLED
+            bell.wait(changes, rings, until if settled else min(until, now + pause), has_changed)
             if bell.rings != rings:
                 return None
-            rest = min(max(FIRST_REST, rest * 2), LONGEST_REST)
+            pause = min(pause * 1.5, LONGEST_LOOK)
+            rest = min(max(FIRST_REST, rest * 2), LONGEST_REST) if bell.changes != changes else 0.0
 
     def wake(self) -> None:
         """End all running waits; if there is none, the next."""
