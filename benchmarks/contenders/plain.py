@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import deque
 from pathlib import Path
@@ -23,6 +24,21 @@ def double_ended_queue(body: Any, count: int) -> Contender:
             waiting.popleft()
 
     return Contender("deque", {"publish": publish, "deliver + ack": consume}, waiting.clear, count)
+
+
+def standard_json(body: Any, count: int) -> Contender:
+    """Write and read JSON, and send nothing."""
+    written = json.dumps(body).encode()
+
+    def publish(number: int) -> None:
+        for _ in range(number):
+            json.dumps(body).encode()
+
+    def consume(number: int) -> None:
+        for _ in range(number):
+            json.loads(written)
+
+    return Contender("json", {"publish": publish, "deliver + ack": consume}, lambda: None, count)
 
 
 def sqlite(folder: Path, body: bytes, count: int, *, synchronous: str, batch: int = 1) -> Contender:
