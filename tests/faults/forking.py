@@ -185,14 +185,14 @@ def fork_again_and_again_while_threads_publish(url: str) -> None:
         publish(producer, name, 1)
         connection.close()
 
-    for number in range(20):
+    for number in range(8):
         child = Child(partial(in_child, f"child{number}"))
         assert child.wait(PATIENCE) == 0
     stop.set()
     for thread in threads:
         thread.join()
     (status,) = connection.manager.queues("work")
-    assert status.ready == sum(counts) + 20, (status.ready, counts)
+    assert status.ready == sum(counts) + 8, (status.ready, counts)
     connection.close()
 
 
