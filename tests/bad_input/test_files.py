@@ -251,6 +251,8 @@ def fill():
 narrow()
 must_be_full(fill)
 must_be_full(lambda: producer.publish_many(["y" * 50_000] * 20, routing_key="work"))
+if kind == "limit":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))  # now nothing at all can be written
 held.ack()
 try:
     connection.default_channel.flush()
@@ -284,7 +286,8 @@ def make_small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def fill(path: Path, durability: str, kind: str) -> None:
+def fill(path: Path, durability: str, kind: str) -> str:
+    """Fill the disk and free it again; gives what the program said."""
     program = [sys.executable, "-c", FULL, str(path), durability, kind]
     done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
@@ -294,6 +297,7 @@ def fill(path: Path, durability: str, kind: str) -> None:
     checked = sqlite3.connect(path)
     assert checked.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     checked.close()
+    return done.stdout
 
 
 @pytest.mark.parametrize("durability", ["full", "normal"])
@@ -302,5 +306,9 @@ def test_a_full_disk_is_told_and_what_was_settled_meanwhile_stays_settled(small_
 
 
 @pytest.mark.parametrize("durability", ["full", "normal"])
-def test_a_file_at_its_limit_is_told_like_a_full_disk(tmp_path: Path, durability: str) -> None:
-    fill(tmp_path / "broker.db", durability, "limit")
+def test_a_file_at_its_limit_is_told_like_a_full_disk_and_what_was_settled_is_written_later(
+    tmp_path: Path, durability: str
+) -> None:
+    said = fill(tmp_path / "broker.db", durability, "limit")
+
+    assert "the acknowledgement waits" in said
