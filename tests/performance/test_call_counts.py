@@ -54,7 +54,7 @@ def test_a_publish_reaches_the_transport_within_six_frames() -> None:
 
         assert DOOR in calls.ours
         assert calls.ours.index(DOOR) <= 6, calls.ours
-        assert calls.total <= 30, calls.ours
+        assert calls.total <= 26, calls.ours
 
 
 def test_delivering_and_acknowledging_takes_few_calls() -> None:
@@ -69,4 +69,4 @@ def test_delivering_and_acknowledging_takes_few_calls() -> None:
             calls = Calls().record(lambda: connection.drain_events(timeout=5))
 
         assert "VirtualChannel.ack" in calls.ours
-        assert calls.total <= 40, calls.ours
+        assert calls.total <= 32, calls.ours

@@ -17,7 +17,9 @@ HEAVY = {
     "importlib.metadata",
     "msgpack",
     "multiprocessing",
+    "platform",
     "sqlite3",
+    "uuid",
     "yaml",
 }
 
