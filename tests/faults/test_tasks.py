@@ -134,7 +134,8 @@ def test_a_drain_cancelled_while_it_sends_expired_messages_on_loses_none_of_them
                 expiration = 0.001 if number % 2 else None
                 await producer.publish(number, routing_key="work", expiration=expiration)
             await asyncio.sleep(0.01)
-            await connection.Consumer(mortal, on_message=on_message).consume()
+            # Declaring would have them sent on at once, and not as they are taken.
+            await connection.Consumer(mortal, auto_declare=False, on_message=on_message).consume()
             for _ in range(100):
                 await cancel_after(chance.uniform(0, 0.002), connection.drain_events(timeout=1))
             with suppress(errors.DeadlineExceeded):
