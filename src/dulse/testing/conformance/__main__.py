@@ -7,6 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from time import monotonic
 
 from dulse import errors
@@ -25,7 +26,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dulse.testing.conformance", description=__doc__)
     parser.add_argument("url", help="a broker, such as sqlite:////tmp/broker.db")
     parser.add_argument("--form", choices=FORMS, help="the blocking API or the asyncio one; by default both")
-    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose names hold this")
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], metavar="NAME", help="these cases, such as 'order*' or leases.max_hold"
+    )
     parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="transport options")
     parser.add_argument("--quick", action="store_true", help="leave out slow cases")
     return parser.parse_args()
@@ -35,7 +38,7 @@ def chosen(given: argparse.Namespace) -> Iterator[Case]:
     """Give the cases to run."""
     for form in (given.form,) if given.form else FORMS:
         for case in cases(form):
-            if given.only in case.name and not (case.slow and given.quick):
+            if any(fnmatchcase(case.name, name) for name in given.only) and not (case.slow and given.quick):
                 yield case
 
 

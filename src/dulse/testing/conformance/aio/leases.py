@@ -13,6 +13,7 @@ from dulse.testing.conformance.expecting import expected
 
 PROCESSES = ("processes",)
 TIMED = ("processes", "timed leases")
+STOPPED = ("processes", "timed leases", "signals")
 
 BACK_WITHIN = LEASE + 4.0
 """Seconds: one more than the lease is promised, and machines are busy."""
@@ -89,7 +90,7 @@ async def living_handlers(broker: Broker) -> None:
     await until(connection, lambda: listener.messages, BACK_WITHIN)
 
 
-@case("a process that stood still beyond its lease has lost its messages: they come back", requires=TIMED, slow=True)
+@case("a process that stood still beyond its lease has lost its messages: they come back", requires=STOPPED, slow=True)
 async def stopped_processes(broker: Broker) -> None:
     queue = await broker.queue()
     await broker.send(queue, "message")
@@ -103,7 +104,7 @@ async def stopped_processes(broker: Broker) -> None:
     assert monotonic() - began > 0.5 * LEASE
 
 
-@case("what such a process settles then is not taken for the new holder's word", requires=TIMED, slow=True)
+@case("what such a process settles then is not taken for the new holder's word", requires=STOPPED, slow=True)
 async def late_settlements(broker: Broker) -> None:
     queue = await broker.queue()
     await broker.send(queue, "message")

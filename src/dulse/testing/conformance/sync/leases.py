@@ -14,6 +14,7 @@ from dulse.testing.conformance.sync.listening import collect, eventually, linger
 
 PROCESSES = ("processes",)
 TIMED = ("processes", "timed leases")
+STOPPED = ("processes", "timed leases", "signals")
 
 BACK_WITHIN = LEASE + 4.0
 """Seconds: one more than the lease is promised, and machines are busy."""
@@ -90,7 +91,7 @@ def living_handlers(broker: Broker) -> None:
     until(connection, lambda: listener.messages, BACK_WITHIN)
 
 
-@case("a process that stood still beyond its lease has lost its messages: they come back", requires=TIMED, slow=True)
+@case("a process that stood still beyond its lease has lost its messages: they come back", requires=STOPPED, slow=True)
 def stopped_processes(broker: Broker) -> None:
     queue = broker.queue()
     broker.send(queue, "message")
@@ -104,7 +105,7 @@ def stopped_processes(broker: Broker) -> None:
     assert monotonic() - began > 0.5 * LEASE
 
 
-@case("what such a process settles then is not taken for the new holder's word", requires=TIMED, slow=True)
+@case("what such a process settles then is not taken for the new holder's word", requires=STOPPED, slow=True)
 def late_settlements(broker: Broker) -> None:
     queue = broker.queue()
     broker.send(queue, "message")
