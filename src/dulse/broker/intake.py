@@ -50,7 +50,7 @@ class Window:
 class Consumer:
     """One consumer of a connection. `channel` is whose ledger its deliveries go to."""
 
-    __slots__ = ("active", "channel", "no_ack", "on_cancel", "on_delivery", "queue", "shared", "tag", "window")
+    __slots__ = ("active", "channel", "claim", "no_ack", "on_cancel", "on_delivery", "queue", "shared", "tag", "window")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Consumer:
         no_ack: bool,
         on_delivery: Any,
         on_cancel: Any,
+        claim: Any = None,
     ) -> None:
         self.tag = tag
         self.queue = queue
@@ -72,6 +73,8 @@ class Consumer:
         self.no_ack = no_ack
         self.on_delivery = on_delivery
         self.on_cancel = on_cancel
+        self.claim = claim
+        """The decision by which the catalogue came to know it, to be made again if the catalogue forgets it."""
         self.active = True
 
     def __repr__(self) -> str:
@@ -148,6 +151,16 @@ class Intake:
     def queues(self) -> list[str]:
         """Name the queues that are consumed from."""
         return list(self._sources)
+
+    def idle(self, queue: str) -> list[Leased]:
+        """Give what waits for a queue none of whose consumers is active, and keep it no longer."""
+        source = self._sources.get(queue)
+        if source is None or not source.buffer or any(consumer.active for consumer in source.consumers):
+            return []
+        waiting = list(source.buffer)
+        source.buffer.clear()
+        self._ready.remove(source)
+        return waiting
 
     def of_queue(self, queue: str) -> list[Consumer]:
         """Give the consumers of one queue."""

@@ -87,6 +87,16 @@ class Catalogue:
         """Delete a queue if nobody has used it for as long as it said."""
         await self._carry_out(partial(decide_expiry, queue=queue), _leave)
 
+    async def carry_out_if_dead(self, decide: Callable[[View], Decision], owner: str) -> bool:
+        """Carry out what ends with an owner's death, unless it proves to be alive; tells whether it was done."""
+        for _ in range(ATTEMPTS):
+            change = (await self._informed(decide, _leave)).change
+            if owner not in (await self._storage.dead_owners())[0]:
+                return False
+            if change is None or await self._storage.change(*change[:3], only_empty=change.only_empty):
+                return True
+        return False
+
     async def _carry_out(self, decide: Callable[[View], Decision], before: _Before) -> Any:
         for _ in range(ATTEMPTS):
             decision = await self._informed(decide, before)

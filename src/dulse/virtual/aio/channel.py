@@ -14,6 +14,7 @@ from dulse.broker.consumers import decide_cancel, decide_consume
 from dulse.broker.decisions import decide
 from dulse.broker.intake import Consumer, Window
 from dulse.broker.ledger import Ledger
+from dulse.broker.redelivery import redelivery
 from dulse.links.waiting.aio import finished
 from dulse.model.commands import Command, DeclareQueue, DeleteQueue, PurgeQueue, QueueDeclared
 from dulse.model.message import Delivery, Outgoing, Properties, Record, Returned
@@ -53,13 +54,14 @@ class VirtualChannel:
         self._ledger: Ledger[Held] = Ledger()
         self._shared = Window()
         self._limit = 0
-        self._tags: set[str] = set()
+        self.tags: dict[str, str] = {}
+        """The queue of each consumer that the catalogue has of this channel, by tag."""
         self._closed_by = ""
         self._marks: deque[tuple[float, int]] = deque()
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
-        return f"<VirtualChannel {self.number}: {state}, {len(self._tags)} consumers, {self._ledger!r}>"
+        return f"<VirtualChannel {self.number}: {state}, {len(self.tags)} consumers, {self._ledger!r}>"
 
     # ------------------------------------------------------------------------------------------- publish
 
@@ -91,10 +93,9 @@ class VirtualChannel:
         try:
             problems = await self._storage.put((_new(Put, (payload, route.targets)),), route.guards)
         except StaleTopology:
-            problems = None
-        if problems is None:
             await self._publish([Outgoing(body, properties, exchange, routing_key)])
-        elif problems:
+            return
+        if problems:
             await self._dispatch.settle_problems([Outgoing(body, properties, exchange, routing_key)], problems)
 
     async def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
@@ -150,7 +151,7 @@ class VirtualChannel:
             await self._transport.expire([command.queue])
             return await self._storage.purge(command.queue)
         if isinstance(command, DeleteQueue):
-            await self._transport.end_consumers_of(command.queue)
+            self._transport.roster.end_all_of(command.queue)
         return reply
 
     # ------------------------------------------------------------------------------------------- consume
@@ -170,21 +171,21 @@ class VirtualChannel:
         """Start a consumer; see TransportChannel."""
         self._check_open("Basic.consume")
         tag = consumer_tag or f"ctag-{os.urandom(16).hex()}"
+        claim = partial(
+            decide_consume,
+            queue=queue,
+            consumer_tag=tag,
+            owner=self._transport.owner,
+            exclusive=exclusive,
+            arguments=arguments or {},
+            order=time.time(),
+        )
         try:
-            if tag in self._transport.intake.consumers:
-                text = f"consumer tag {tag!r} is in use on this connection: choose another"
-                raise errors.make(errors.NotAllowed, text, method="Basic.consume")
-            rules = await self._catalogue.carry_out(
-                partial(
-                    decide_consume,
-                    queue=queue,
-                    consumer_tag=tag,
-                    owner=self._transport.owner,
-                    exclusive=exclusive,
-                    arguments=arguments or {},
-                    order=time.time(),
-                )
-            )
+            with self._mutex:
+                self._transport.roster.check_tag(tag, self)
+                # From here on, also where this call is cut short: closing the channel takes the claim back.
+                self.tags[tag] = queue
+            rules = await self._catalogue.carry_out(claim)
         except errors.ChannelError as refused:
             await self._fail(refused)
             raise
@@ -197,9 +198,9 @@ class VirtualChannel:
             no_ack=no_ack,
             on_delivery=on_delivery,
             on_cancel=on_cancel,
+            claim=claim,
         )
-        self._tags.add(tag)
-        await self._transport.start(consumer, rules)
+        await self._transport.roster.start(consumer, rules)
         return tag
 
     async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
@@ -210,12 +211,12 @@ class VirtualChannel:
             await self._cancel(consumer)
 
     async def _cancel(self, consumer: Consumer) -> None:
-        self._tags.discard(consumer.tag)
-        await self._transport.stop(consumer)
+        await self._transport.roster.stop(consumer)
         owner = self._transport.owner
         await self._catalogue.carry_out(
             partial(decide_cancel, queue=consumer.queue, consumer_tag=consumer.tag, owner=owner)
         )
+        self.tags.pop(consumer.tag, None)
 
     async def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:
         """Take one message; see TransportChannel."""
@@ -230,15 +231,17 @@ class VirtualChannel:
                 return None
             try:
                 record = leased.payload if self._objects else self._dispatch.unseal(leased.payload)
-            except errors.DecodeError as damage:
-                await self._transport.set_aside(leased, damage)
+            except errors.DecodeError:
+                with self._mutex:
+                    self._transport.debts.owe([leased], "damaged")
+                await self._transport.debts.pay()
                 continue
             with self._mutex:
                 tag = self._ledger.skip() if no_ack else self._ledger.add((leased, None))
                 if no_ack:
                     self._settlements.add(leased.token)
             if leased.deliveries > 1:
-                return _again(tag, leased, record, None)
+                return redelivery(tag, leased, record, None)
             return Delivery(tag, False, record.exchange, record.routing_key, record.properties, record.body)
 
     # -------------------------------------------------------------------------------------------- settle
@@ -252,7 +255,7 @@ class VirtualChannel:
         record = payload if self._objects else self._dispatch.unseal(payload)
         tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
         if deliveries > 1:
-            return _again(tag, leased, record, consumer.tag)
+            return redelivery(tag, leased, record, consumer.tag)
         exchange, routing_key, properties, body = record
         return Delivery(tag, False, exchange, routing_key, properties, body, consumer.tag)
 
@@ -292,15 +295,12 @@ class VirtualChannel:
                 ledger = self._ledger
                 taken = ledger.take_up_to(delivery_tag, _REJECT) if multiple else [ledger.take(delivery_tag, _REJECT)]
                 self._count_out(taken)
+                self._transport.debts.owe([leased for leased, _ in taken], "again" if requeue else "rejected")
         except errors.ChannelError as refused:
             await self._fail(refused)
             raise
-        if requeue:
-            await self._transport.put_back([leased for leased, _ in taken])
-        else:
-            for leased, _ in taken:
-                await self._transport.bury(leased, "rejected")
-            self._transport.made_room()
+        await self._transport.debts.pay()
+        self._transport.made_room()
 
     def _count_out(self, taken: Sequence[Held]) -> None:
         for _, window in taken:
@@ -314,13 +314,15 @@ class VirtualChannel:
         if not requeue:
             text = "recover(requeue=False) is not implemented by RabbitMQ either: use requeue=True"
             raise errors.make(errors.NotSupported, text)
-        await self._transport.put_back(self._take_everything())
+        self._owe_everything()
+        await self._transport.debts.pay()
+        self._transport.made_room()
 
-    def _take_everything(self) -> list[Leased]:
+    def _owe_everything(self) -> None:
         with self._mutex:
             taken = self._ledger.take_all()
             self._count_out(taken)
-        return [leased for leased, _ in taken]
+            self._transport.debts.owe([leased for leased, _ in taken], "again")
 
     # ------------------------------------------------------------------------------------------- control
 
@@ -346,7 +348,7 @@ class VirtualChannel:
 
     async def close(self, timeout: float | None = None) -> None:
         """End the consumers and give back what was not settled; a closed channel stays closed."""
-        if self.is_open:
+        if self.is_open or self.tags:
             await self._end("closed by this program")
 
     def discard(self) -> None:
@@ -359,13 +361,21 @@ class VirtualChannel:
 
     async def _end(self, reason: str) -> None:
         self.is_open = False
-        self._closed_by = reason
-        for tag in list(self._tags):
-            consumer = self._transport.intake.consumers.get(tag)
-            if consumer is not None:
-                await self._cancel(consumer)
-        await self._transport.put_back(self._take_everything())
-        self._transport.channels.pop(self.number, None)
+        self._closed_by = self._closed_by or reason
+        transport = self._transport
+        with self._mutex:
+            # Before anything can fail or be cancelled: nobody is handed anything any more.
+            for tag in self.tags:
+                transport.debts.owe(transport.intake.remove(tag), "unhanded")
+            self._owe_everything()
+        await transport.debts.pay()
+        for tag, queue in list(self.tags.items()):
+            await self._catalogue.carry_out(
+                partial(decide_cancel, queue=queue, consumer_tag=tag, owner=transport.owner)
+            )
+            del self.tags[tag]
+        transport.channels.pop(self.number, None)
+        transport.made_room()
 
     async def end_if_held_longer(self, seconds: float, now: float) -> None:
         """Close this channel if a delivery has been held for so long, as RabbitMQ does by consumer_timeout."""
@@ -381,16 +391,9 @@ class VirtualChannel:
 
     def forget_consumer(self, tag: str) -> None:
         """Know that the broker has ended this consumer; called by the transport."""
-        self._tags.discard(tag)
+        self.tags.pop(tag, None)
 
     def _check_open(self, method: str) -> None:
         if not self.is_open:
             text = f"channel {self.number} was {self._closed_by}: open another"
             raise errors.make(errors.ChannelClosed, text, method=method)
-
-
-def _again(tag: int, leased: Leased, record: Record, consumer_tag: str | None) -> Delivery:
-    """Make the delivery of a record that was delivered before, telling how often, as quorum queues do."""
-    headers = {**(record.properties.get("headers") or {}), "x-delivery-count": leased.deliveries - 1}
-    properties = {**record.properties, "headers": headers}
-    return Delivery(tag, True, record.exchange, record.routing_key, properties, record.body, consumer_tag)

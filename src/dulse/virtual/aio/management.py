@@ -17,6 +17,7 @@ from dulse.broker.targets import expiration_of, priority_of, target_for
 from dulse.model.inspection import QueueStatus, WaitingMessage
 from dulse.model.message import Record
 from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Put
+from dulse.virtual.aio.debts import Deed
 from dulse.virtual.storage import StaleTopology
 
 if TYPE_CHECKING:
@@ -128,16 +129,18 @@ class _Moving:
                 if not self.is_full:
                     left.popleft()
         finally:
-            await self._transport.give_back(left)
+            with self._transport.mutex:
+                self._transport.debts.owe(left, "unhanded")
+            await self._transport.debts.pay()
 
     async def _carry_one(self, leased: Leased) -> None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
-            await self._transport.bury(leased, "expired")
+            await self._owe(leased, "expired")
             return
         try:
             record = self._transport.dispatch.unseal(leased.payload)
-        except errors.DecodeError as damage:
-            await self._transport.set_aside(leased, damage)
+        except errors.DecodeError:
+            await self._owe(leased, "damaged")
             return
         while True:
             rules, guard = self._known or await self._look()
@@ -154,6 +157,11 @@ class _Moving:
                 return
             except StaleTopology:
                 self._known = None
+
+    async def _owe(self, leased: Leased, deed: Deed) -> None:
+        with self._transport.mutex:
+            self._transport.debts.owe([leased], deed)
+        await self._transport.debts.pay()
 
     async def _look(self) -> tuple[QueueRules, Guard]:
         name = queue_group(self._destination)

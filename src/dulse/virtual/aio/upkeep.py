@@ -26,6 +26,12 @@ SETTLE_WITHIN = 0.010
 LOOK_EVERY = 1.0
 """Seconds between two looks at what other processes may have changed."""
 
+AT_ONCE = 100
+"""Expired records sent on in one go."""
+
+SUSPECT = 0.5
+"""Seconds for which an owner must have been seen dead: after a machine slept all owners look dead until they renew."""
+
 NEVER = float("inf")
 
 
@@ -43,6 +49,9 @@ class Upkeep:
         self._look_at = 0.0
         self._promote_at = 0.0
         self._bury_at = 0.0
+        self._suspects: dict[str, float] = {}
+        self.trusted_until = 0.0
+        """Until then (time.monotonic()) what was taken ahead is surely still ours."""
         self._revisions: dict[str, object] = {}
         self._expiries: dict[str, tuple[object, int]] = {}
 
@@ -51,9 +60,8 @@ class Upkeep:
 
         The owner is made known before it holds anything, so that its death will be noticed at any moment.
         """
-        await self._storage.renew(self._transport.owner, self._lease_ms)
+        await self.renew()
         now = time.monotonic()
-        self._renew_at = now + self._renew_every
         self._look_at = now + LOOK_EVERY
         self._bury_at = now
         await keeper().add(self)
@@ -88,8 +96,7 @@ class Upkeep:
             self._settle_at = NEVER
             await self._transport.settlements.write()
         if now >= self._renew_at:
-            self._renew_at = now + self._renew_every
-            await self._renew()
+            await self.renew()
         if now >= self._promote_at:
             await self.promote()
         if now >= self._bury_at:
@@ -98,8 +105,17 @@ class Upkeep:
             self._look_at = now + LOOK_EVERY
             await self._look()
 
-    async def _renew(self) -> None:
-        if not await self._storage.renew(self._transport.owner, self._lease_ms):
+    async def renew(self) -> None:
+        """Keep what we hold; where it is too late, forget what was taken ahead, and make our consumers known again."""
+        begun = time.monotonic()
+        self._renew_at = begun + self._renew_every
+        known = await self._storage.renew(self._transport.owner, self._lease_ms)
+        self.trusted_until = begun + self._lease_ms / 1000
+        if not known:
+            self._transport.forget_taken()
+            self._revisions.clear()
+            for queue in self._transport.intake.queues():
+                await self._transport.roster.claim_again(queue)
             logger.error(
                 "this process was declared dead, since it did not renew its lease of %.1f s in time: what it held "
                 "was given to others, and its late acknowledgements will be refused",
@@ -110,6 +126,8 @@ class Upkeep:
         await self.look_at_consumers()
         await self.promote()
         await self._expire_queues()
+        if self._transport.debts:
+            await self._transport.debts.pay()
         if self._max_hold is not None:
             for channel in list(self._transport.channels.values()):
                 await channel.end_if_held_longer(self._max_hold, time.monotonic())
@@ -125,14 +143,18 @@ class Upkeep:
             return
         names = [queue_group(queue) for queue in queues] + [consumers_group(queue) for queue in single]
         found = dict(zip(names, await self._storage.revisions(names), strict=True))
-        before, self._revisions = self._revisions, found
         for queue in queues:
-            if not found[queue_group(queue)]:
-                await self._transport.end_consumers_of(queue)
+            name = queue_group(queue)
+            if not found[name]:
+                self._transport.roster.end_all_of(queue)
+            elif found[name] != self._revisions.setdefault(name, found[name]):
+                await self._transport.roster.claim_again(queue)  # bound anew, or another queue of the same name
+                self._revisions[name] = found[name]
         for queue in single:
             name = consumers_group(queue)
-            if found[name] != before.get(name):
-                await self._transport.activate(queue)
+            if found[name] != self._revisions.get(name):
+                await self._transport.roster.activate(queue)
+                self._revisions[name] = found[name]  # not before: what fails is done again at the next look
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -146,13 +168,12 @@ class Upkeep:
     async def expire(self, queues: Sequence[str]) -> None:
         """Send on the records of these queues that have outlived their time to live."""
         for queue in queues:
-            rules = await self._transport.rules_of(queue)
-            while True:
-                expired = await self._storage.reserve_expired(queue, 100, self._transport.owner, self._lease_ms)
-                for leased in expired:
-                    await self._transport.dispatch.bury(leased, rules, "expired")
-                if not expired:
-                    break
+            expired = await self._storage.reserve_expired(queue, AT_ONCE, self._transport.owner, self._lease_ms)
+            if len(expired) == AT_ONCE:
+                self._promote_at = 0.0  # the rest in a moment: nobody's deadline shall wait for all of it
+            with self._transport.mutex:
+                self._transport.debts.owe(expired, "expired")
+        await self._transport.debts.pay()
 
     async def _expire_queues(self) -> None:
         """Delete queues that nobody has used for as long as they said."""
@@ -173,11 +194,22 @@ class Upkeep:
     async def _bury_the_dead(self) -> None:
         """End what dead owners held: consumers and exclusive queues first, then their records go back."""
         owners, seconds = await self._storage.dead_owners()
-        for owner in owners:
-            logger.warning("a process that held messages has died (owner %s): they are given to others", owner)
-            await self._transport.catalogue.carry_out(partial(decide_burial, owner=owner))
+        now = time.monotonic()
+        self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
+        patience = min(SUSPECT, self._lease_ms / 4000)
+        for owner, since in self._suspects.items():
+            if now - since >= patience:
+                await self._bury(owner)
+        unforeseen = self._storage.capabilities.leases == "process"
+        pause = patience if owners else LOOK_EVERY if unforeseen else self._lease_ms / 1000
+        self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))
+
+    async def _bury(self, owner: str) -> None:
+        """Give back what one dead owner held; one that lives after all keeps everything."""
+        if owner == self._transport.owner:
+            return
+        logger.warning("the process of owner %s has died: what it held is given to others", owner)
+        decide = partial(decide_burial, owner=owner)
+        if await self._transport.catalogue.carry_out_if_dead(decide, owner):
             while await self._storage.forget(owner):
                 pass
-        unforeseen = self._storage.capabilities.leases == "process"
-        pause = LOOK_EVERY if owners or unforeseen else self._lease_ms / 1000
-        self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))

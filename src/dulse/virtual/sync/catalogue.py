@@ -88,6 +88,16 @@ class Catalogue:
         """Delete a queue if nobody has used it for as long as it said."""
         self._carry_out(partial(decide_expiry, queue=queue), _leave)
 
+    def carry_out_if_dead(self, decide: Callable[[View], Decision], owner: str) -> bool:
+        """Carry out what ends with an owner's death, unless it proves to be alive; tells whether it was done."""
+        for _ in range(ATTEMPTS):
+            change = self._informed(decide, _leave).change
+            if owner not in self._storage.dead_owners()[0]:
+                return False
+            if change is None or self._storage.change(*change[:3], only_empty=change.only_empty):
+                return True
+        return False
+
     def _carry_out(self, decide: Callable[[View], Decision], before: _Before) -> Any:
         for _ in range(ATTEMPTS):
             decision = self._informed(decide, before)

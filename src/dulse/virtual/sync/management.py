@@ -19,6 +19,7 @@ from dulse.model.inspection import QueueStatus, WaitingMessage
 from dulse.model.message import Record
 from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Put
 from dulse.virtual.storage import StaleTopology
+from dulse.virtual.sync.debts import Deed
 
 if TYPE_CHECKING:
     from dulse.virtual.sync.transport import VirtualTransport
@@ -127,16 +128,18 @@ class _Moving:
                 if not self.is_full:
                     left.popleft()
         finally:
-            self._transport.give_back(left)
+            with self._transport.mutex:
+                self._transport.debts.owe(left, "unhanded")
+            self._transport.debts.pay()
 
     def _carry_one(self, leased: Leased) -> None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
-            self._transport.bury(leased, "expired")
+            self._owe(leased, "expired")
             return
         try:
             record = self._transport.dispatch.unseal(leased.payload)
-        except errors.DecodeError as damage:
-            self._transport.set_aside(leased, damage)
+        except errors.DecodeError:
+            self._owe(leased, "damaged")
             return
         while True:
             rules, guard = self._known or self._look()
@@ -153,6 +156,11 @@ class _Moving:
                 return
             except StaleTopology:
                 self._known = None
+
+    def _owe(self, leased: Leased, deed: Deed) -> None:
+        with self._transport.mutex:
+            self._transport.debts.owe([leased], deed)
+        self._transport.debts.pay()
 
     def _look(self) -> tuple[QueueRules, Guard]:
         name = queue_group(self._destination)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -19,8 +20,13 @@ from dulse.policy.clocks import Clock
 from dulse.virtual.storage import StaleTopology, Storage
 from dulse.virtual.sync.catalogue import Catalogue
 
+logger = logging.getLogger("dulse.virtual")
+
 ROUTES = 10_000
 """Routes kept; beyond that the cache begins anew."""
+
+AT_ONCE = 100
+"""Records dropped in one go."""
 
 NO_ROUTE = 312
 STALE_ATTEMPTS = 200
@@ -30,9 +36,17 @@ class Dispatch:
     """Everything that writes records. One for a transport; used by all its channels, threads and duties."""
 
     def __init__(
-        self, storage: Storage, catalogue: Catalogue, owner: str, lease_ms: int, clock: Clock, unrouted: str | None
+        self,
+        storage: Storage,
+        catalogue: Catalogue,
+        owner: str,
+        lease_ms: int,
+        clock: Clock,
+        unrouted: str | None,
+        drop: Callable[[Sequence[Leased]], None],
     ) -> None:
         self.storage = storage
+        self._drop = drop
         self.routes: dict[tuple[str, str], Route] = {}
         self._catalogue = catalogue
         self._owner = owner
@@ -97,43 +111,58 @@ class Dispatch:
 
     def settle_problems(self, messages: Sequence[Outgoing], problems: Sequence[Problem]) -> None:
         """Trim queues that are over their limit; raise for the first message that was refused."""
-        refused: Outgoing | None = None
+        refused: tuple[Outgoing, str] | None = None
         for problem in problems:
             message = messages[problem.put]
             rules = dict(self.route(message).queues).get(problem.queue)
             if problem.excess_count >= 0:
-                self.trim(problem.queue, rules, problem.excess_count, problem.excess_bytes)
+                self.trim(problem.queue, rules)
                 continue
-            refused = refused or message
+            refused = refused or (message, problem.queue)
             if rules is not None and rules.overflow == "reject-publish-dlx":
                 record = Record(message.exchange, message.routing_key, message.properties, message.body)
                 self._publish_dead(record, problem.queue, rules)
         if refused is not None:
+            message, queue = refused
             text = (
-                f"queue {problem.queue!r} is full and rejects what is published (exchange {refused.exchange!r}, "
-                f"routing key {refused.routing_key!r}, {len(refused.body)} bytes): consume from it or publish later"
+                f"queue {queue!r} is full and rejects what is published (exchange {message.exchange!r}, "
+                f"routing key {message.routing_key!r}, {len(message.body)} bytes): consume from it or publish later"
             )
-            raise errors.make(errors.Refused, text, message=refused)
+            raise errors.make(errors.Refused, text, message=message)
 
     def _publish_dead(self, record: Record, queue: str, rules: QueueRules) -> None:
         dead = dead_letter(record, queue, rules, "maxlen", self._now_ms())
         if dead is None:
             return
         # As with RabbitMQ, a dead letter whose exchange is gone or whose queue is full as well is dropped.
-        with suppress(errors.ChannelError, errors.PublishError):
-            self.publish([Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key)])
+        with suppress(errors.ChannelError, StaleTopology):
+            put, route = self.prepare(Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key))
+            targets = without_cycles(dead, put.targets)
+            self.storage.put([put._replace(targets=targets)], route.guards)
+            self._enforce_limits(route)
 
-    def trim(self, queue: str, rules: QueueRules | None, count: int, size: int = 0) -> None:
-        """Take the head of a queue off until it is within its limits; what is dropped is dead-lettered."""
-        while count > 0 or size > 0:
-            wanted = min(count, 100) if count > 0 else 1
-            leased, _ = self.storage.reserve([(queue, wanted)], self._owner, self._lease_ms)
-            if not leased:
-                return
-            for each in leased:
-                size -= len(self.unseal(each.payload).body)
-                self.bury(each, rules, "maxlen")
-            count -= len(leased)
+    def trim(self, queue: str, rules: QueueRules | None) -> None:
+        """Take the head of a queue off until it is within its limits; what is dropped is dead-lettered.
+
+        Where the store fails at this, the next message that is put there has it done again.
+        """
+        if rules is None:
+            return
+        try:
+            while (wanted := self._excess(queue, rules)) > 0:
+                leased, _ = self.storage.reserve([(queue, wanted)], self._owner, self._lease_ms)
+                self._drop(leased)
+                if not leased:
+                    return
+        except errors.OperationalError as problem:
+            logger.warning("queue %r is over its limit for now: %s", queue, problem)
+
+    def _excess(self, queue: str, rules: QueueRules) -> int:
+        """Tell how many records are surely too many: by number, or one while there are too many bytes."""
+        (depth,) = self.storage.depth([queue])
+        count = depth.ready - rules.max_length if rules.max_length is not None else 0
+        too_large = rules.max_length_bytes is not None and depth.size > rules.max_length_bytes
+        return max(min(count, AT_ONCE), int(too_large))
 
     def bury(self, leased: Leased, rules: QueueRules | None, reason: Reason) -> bool:
         """Send a taken record to the dead-letter exchange of its queue, or drop it; False: it was no longer ours."""
@@ -166,12 +195,8 @@ class Dispatch:
     def _enforce_limits(self, route: Route) -> None:
         """Trim what a forward has put over its limits (the store reports that for puts only)."""
         for queue, rules in route.queues:
-            if rules.overflow != "drop-head" or (rules.max_length is None and rules.max_length_bytes is None):
-                continue
-            (depth,) = self.storage.depth([queue])
-            count = depth.ready - rules.max_length if rules.max_length is not None else 0
-            size = depth.size - rules.max_length_bytes if rules.max_length_bytes is not None else 0
-            self.trim(queue, rules, count, size)
+            if not rules.refuses and (rules.max_length is not None or rules.max_length_bytes is not None):
+                self.trim(queue, rules)
 
     def _now_ms(self) -> int:
         return int(self._clock.time() * 1000)

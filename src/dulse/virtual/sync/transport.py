@@ -17,8 +17,6 @@ from typing import Any
 
 from dulse import errors
 from dulse.broker.burial import decide_burial
-from dulse.broker.catalogue import Decision
-from dulse.broker.consumers import active_consumer
 from dulse.broker.dead_letters import Reason
 from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
@@ -29,8 +27,10 @@ from dulse.policy.clocks import Clock
 from dulse.virtual.storage import Storage
 from dulse.virtual.sync.catalogue import Catalogue
 from dulse.virtual.sync.channel import VirtualChannel
+from dulse.virtual.sync.debts import Debts
 from dulse.virtual.sync.management import VirtualManagement
 from dulse.virtual.sync.publishing import Dispatch
+from dulse.virtual.sync.roster import Roster
 from dulse.virtual.sync.settlements import UNDONE, Settlements
 from dulse.virtual.sync.upkeep import Upkeep
 
@@ -67,21 +67,21 @@ class VirtualTransport:
         self.channels: dict[int, VirtualChannel] = {}
         self.lease_ms = int(lease * 1000)
         self.catalogue = Catalogue(storage)
-        self.dispatch = Dispatch(storage, self.catalogue, self.owner, self.lease_ms, clock, unrouted)
+        self.dispatch = Dispatch(storage, self.catalogue, self.owner, self.lease_ms, clock, unrouted, self._drop)
         self.timeout = timeout
         self._clock = clock
         self._arrivals = Signal()
         self.is_fetching = False
         """Somebody waits in the store for messages, and is to be woken when room is made."""
         self._endings: deque[Event] = deque()
-        self._damaged: list[tuple[Leased, Exception]] = []
-        self._unfit: list[tuple[Leased, Reason]] = []
-        """What was taken and is to be sent on."""
+        self.debts = Debts(self)
         self._last_channel = 0
-        self._known: dict[str, QueueRules] = {}
+        self._known: dict[str, tuple[QueueRules, float]] = {}
+        """The rules of queues that we may get from, and until when we need not ask again."""
         self._is_open = False
         self._upkeep = Upkeep(self, lease, max_hold)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep.settle_soon)
+        self.roster = Roster(self)
         self.management = VirtualManagement(self)
 
     def __repr__(self) -> str:
@@ -121,31 +121,36 @@ class VirtualTransport:
     def drain(self, timeout: float | None = None) -> None:
         """Hand over one message; see Transport."""
         settlements = self.settlements
-        if settlements.tokens and time.monotonic() > settlements.due:
+        now = time.monotonic()
+        if settlements.tokens and now > settlements.due:
             settlements.write()
+        if now > self._upkeep.trusted_until:  # this process was stopped: others may have what we took ahead
+            self._upkeep.renew()
         callback, argument = self._next_event() or self._await_event(timeout)
         callback(argument)
 
     def _next_event(self) -> Event | None:
         """Choose a message and who gets it, and count it as theirs, all in one step; None if nothing fits."""
         with self.mutex:
+            if self._endings:
+                return self._endings.popleft()
             picked = self.intake.pick()
             if picked is None:
-                return self._endings.popleft() if self._endings else None
+                return None
             consumer, leased = picked
             try:
                 delivery = consumer.channel.hand_over(consumer, leased)
-            except errors.DecodeError as damage:
+            except errors.DecodeError:
                 self.intake.unpick(consumer)
-                self._damaged.append((leased, damage))
+                self.debts.owe([leased], "damaged")
                 return None
             if consumer.no_ack:
                 self.settlements.add(leased.token)
             return consumer.on_delivery, delivery
 
-    def set_aside(self, leased: Leased, damage: Exception) -> None:
+    def set_aside(self, leased: Leased) -> None:
         """Move a record that is no message of ours out of the way, for people to look at."""
-        logger.error("a damaged record in queue %r was moved to queue %r: %s", leased.queue, DAMAGED, damage)
+        logger.error("a record in queue %r is no message of dulse's: it was moved to queue %r", leased.queue, DAMAGED)
         self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
 
     def _await_event(self, timeout: float | None) -> Event:
@@ -164,7 +169,7 @@ class VirtualTransport:
                     return event
                 left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
                 if leads:
-                    got = self._lead(left)
+                    got = self._fetch(left)
                 else:
                     got = self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
             finally:
@@ -172,24 +177,20 @@ class VirtualTransport:
                     with self.mutex:
                         self.is_fetching = False
                     self._arrivals.notify()
-            if not got and left <= 0:
+            if left <= 0 and not got:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
-
-    def _lead(self, seconds: float) -> bool:
-        while self._damaged:
-            self.set_aside(*self._damaged[0])
-            self._damaged.pop(0)
-        self._send_on()
-        return self._fetch(seconds)
 
     def _fetch(self, seconds: float) -> bool:
         """Take what our consumers have room for, or wait for it at most so long; True: look again."""
+        if self.debts:
+            self.debts.pay()
         with self.mutex:
+            ticket = self._arrivals.ticket()
             wants = self.intake.wants()
             settle = self.settlements.take() if wants else []
         if not wants:
             self.settlements.write()
-            return self._wait_for_room(seconds)
+            return self._wait_for_room(seconds, ticket)
         leased = self._reserve(wants, settle)
         if leased:
             self._receive(leased)
@@ -210,12 +211,12 @@ class VirtualTransport:
         self.settlements.report_lost(lost)
         return leased
 
-    def _wait_for_room(self, seconds: float) -> bool:
+    def _wait_for_room(self, seconds: float, ticket: object) -> bool:
         """Nothing can be taken: wait until something is settled, a consumer starts or one becomes active."""
         self._upkeep.look_at_consumers()
         if seconds <= 0:
             return False
-        return self._arrivals.wait(min(seconds, LOOK_AGAIN), self._arrivals.ticket())
+        return self._arrivals.wait(min(seconds, LOOK_AGAIN), ticket)
 
     def _receive(self, records: Sequence[Leased]) -> None:
         """Keep what may be delivered; send on what has expired or was delivered too often."""
@@ -227,18 +228,12 @@ class VirtualTransport:
             if reason is None:
                 good.append(leased)
             else:
-                self._unfit.append((leased, reason))
+                with self.mutex:
+                    self.debts.owe([leased], reason)
         with self.mutex:
-            orphans = self.intake.store(good)
-        if orphans:
-            self.give_back(orphans)
-        self._send_on()
-
-    def _send_on(self) -> None:
-        """Bury what may not be delivered; where that fails or is cancelled, whoever fetches next goes on."""
-        while self._unfit:
-            self.bury(*self._unfit[0])
-            self._unfit.pop(0)
+            self.debts.owe(self.intake.store(good), "unhanded")
+        if self.debts:
+            self.debts.pay()
 
     def _objection(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
@@ -249,8 +244,8 @@ class VirtualTransport:
 
     def take(self, queue: str) -> Leased | None:
         """Take one record for basic.get; NotFound, ResourceLocked."""
-        rules = self._known.get(queue)
-        if rules is None:
+        rules, until = self._known.get(queue, (None, 0.0))
+        if rules is None or time.monotonic() > until:
             rules = self._access(queue)
         while True:
             with self.mutex:
@@ -264,89 +259,42 @@ class VirtualTransport:
             reason = self._objection(leased[0], rules)
             if reason is None:
                 return leased[0]
-            self.bury(leased[0], reason)
+            with self.mutex:
+                self.debts.owe(leased, reason)
+            self.debts.pay()
 
     def _access(self, queue: str) -> QueueRules:
         self._known.pop(queue, None)
         rules = self.catalogue.use(queue, self.owner, "Basic.get")
         if rules.expires_ms is None:
-            self._known[queue] = rules
+            self._known[queue] = (rules, time.monotonic() + LOOK_AGAIN)
         return rules
 
     def rules_of(self, queue: str) -> QueueRules | None:
         """Give the rules of a queue, as we know them or as the store has them."""
-        return self.intake.rules(queue) or self._known.get(queue) or self.catalogue.rules(queue)
+        return self.intake.rules(queue) or self.catalogue.rules(queue)
 
     # --------------------------------------------------------------------------------------------- settle
 
-    def put_back(self, records: Sequence[Leased]) -> None:
-        """Give delivered records back, to be delivered again; those at their delivery limit are dead-lettered."""
-        again = []
-        for leased in records:
-            rules = self.rules_of(leased.queue)
-            if rules is None or rules.may_return(leased.deliveries):
-                again.append(leased.token)
-            else:
-                self.bury(leased, "delivery_limit")
-        if again:
-            self.settlements.report_lost(self.storage.release(again, self.owner))
-        self.made_room()
-
-    def give_back(self, records: Sequence[Leased]) -> None:
-        """Give records back that nobody was handed."""
-        if records:
-            self.storage.release([leased.token for leased in records], self.owner, counted=False)
-
-    def bury(self, leased: Leased, reason: Reason) -> None:
-        """Dead-letter a record or drop it."""
-        if not self.dispatch.bury(leased, self.rules_of(leased.queue), reason):
-            self.settlements.report_lost([leased.token])
+    def _drop(self, records: Sequence[Leased]) -> None:
+        with self.mutex:
+            self.debts.owe(records, "maxlen")
+        self.debts.pay()
 
     def expire(self, queues: Sequence[str]) -> None:
         """Send on the records of these queues that have outlived their time to live."""
         self._upkeep.expire(queues)
+
+    def tell_end(self, consumer: Consumer) -> None:
+        """Have the next drain tell that a consumer has ended; the caller holds the mutex."""
+        if consumer.on_cancel is not None:
+            self._endings.append((consumer.on_cancel, consumer.tag))
 
     def made_room(self) -> None:
         """Something may be delivered now that could not before: let the drain look."""
         self._arrivals.notify()
         if self.is_fetching:
             self.storage.wake()
-
-    # ------------------------------------------------------------------------------------------ consumers
-
-    def start(self, consumer: Consumer, rules: QueueRules) -> None:
-        """Let a consumer take part in deliveries."""
-        consumer.active = not rules.single_active_consumer
-        with self.mutex:
-            self.intake.add(consumer, rules)
-        if rules.single_active_consumer:
-            self._upkeep.look_at_consumers()
-        self.made_room()
-
-    def stop(self, consumer: Consumer) -> None:
-        """Let a consumer take no part any more; what it was handed stays to be settled."""
-        with self.mutex:
-            waiting = self.intake.remove(consumer.tag)
-        self.give_back(waiting)
-
-    def end_consumers_of(self, queue: str) -> None:
-        """End the consumers of a queue that is gone; the next drains tell them (consumer cancel notification)."""
-        self._known.pop(queue, None)
-        for consumer in self.intake.of_queue(queue):
-            with self.mutex:
-                self.intake.remove(consumer.tag)
-                if consumer.on_cancel is not None:
-                    self._endings.append((consumer.on_cancel, consumer.tag))
-            consumer.channel.forget_consumer(consumer.tag)
-        self.made_room()
-
-    def activate(self, queue: str) -> None:
-        """Find out which of our consumers of a queue is the single active one."""
-        active = self.catalogue.carry_out(lambda view: Decision(None, active_consumer(view, queue)))
-        with self.mutex:
-            for consumer in self.intake.of_queue(queue):
-                consumer.active = active is not None and (active.owner, active.tag) == (self.owner, consumer.tag)
-        self.made_room()
 
     # ---------------------------------------------------------------------------------------------- close
 
@@ -355,31 +303,54 @@ class VirtualTransport:
         self.settlements.write()
 
     def close(self, timeout: float | None = None) -> None:
-        """Give back all that was taken and let go of the store; an end for good."""
+        """Give back all that was taken and let go of the store; an end for good.
+
+        Where it is cut short, what was not given back is, like a dead process', when the lease is over.
+        """
         if not self._is_open:
             return
         self._is_open = False
-        self._upkeep.stop()
-        self.storage.wake()
         try:
-            self.settlements.write()
-            with self.mutex:
-                waiting = self.intake.empty()
-            self.give_back(waiting)
+            self._end_drains()
+            self._upkeep.stop()
             for channel in list(self.channels.values()):
                 channel.close()
+            with self.mutex:
+                self.debts.owe(self.intake.empty(), "unhanded")
+            self.settlements.write()
+            self.debts.pay()
             self.catalogue.carry_out(partial(decide_burial, owner=self.owner))
             while self.storage.forget(self.owner, force=True):
                 pass
         finally:
-            self._arrivals.notify()
+            self.channels.clear()
             self.storage.close(self.timeout if timeout is None else timeout)
+
+    def _end_drains(self) -> None:
+        """Wake whoever waits in the store, and wait a moment: what they take now would be given back too early."""
+        deadline = time.monotonic() + LOOK_AGAIN
+        while True:
+            ticket = self._arrivals.ticket()
+            left = deadline - time.monotonic()
+            if not self.is_fetching or left <= 0:
+                return
+            self.storage.wake()
+            self._arrivals.wait(min(left, 0.05), ticket)
 
     def discard(self) -> None:
         """Forget everything without I/O."""
         self._is_open = False
         self._upkeep.discard()
+        self.forget_taken()
+        self._endings.clear()
         for channel in self.channels.values():
             channel.discard()
         self.channels.clear()
         self.storage.discard()
+
+    def forget_taken(self) -> None:
+        """Know nothing of what was taken any more: it is somebody else's now."""
+        with self.mutex:
+            self.intake.empty()
+            self.debts.clear()
+            self.settlements.take()

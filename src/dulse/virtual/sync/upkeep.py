@@ -27,6 +27,12 @@ SETTLE_WITHIN = 0.010
 LOOK_EVERY = 1.0
 """Seconds between two looks at what other processes may have changed."""
 
+AT_ONCE = 100
+"""Expired records sent on in one go."""
+
+SUSPECT = 0.5
+"""Seconds for which an owner must have been seen dead: after a machine slept all owners look dead until they renew."""
+
 NEVER = float("inf")
 
 
@@ -44,6 +50,9 @@ class Upkeep:
         self._look_at = 0.0
         self._promote_at = 0.0
         self._bury_at = 0.0
+        self._suspects: dict[str, float] = {}
+        self.trusted_until = 0.0
+        """Until then (time.monotonic()) what was taken ahead is surely still ours."""
         self._revisions: dict[str, object] = {}
         self._expiries: dict[str, tuple[object, int]] = {}
 
@@ -52,9 +61,8 @@ class Upkeep:
 
         The owner is made known before it holds anything, so that its death will be noticed at any moment.
         """
-        self._storage.renew(self._transport.owner, self._lease_ms)
+        self.renew()
         now = time.monotonic()
-        self._renew_at = now + self._renew_every
         self._look_at = now + LOOK_EVERY
         self._bury_at = now
         keeper().add(self)
@@ -89,8 +97,7 @@ class Upkeep:
             self._settle_at = NEVER
             self._transport.settlements.write()
         if now >= self._renew_at:
-            self._renew_at = now + self._renew_every
-            self._renew()
+            self.renew()
         if now >= self._promote_at:
             self.promote()
         if now >= self._bury_at:
@@ -99,8 +106,17 @@ class Upkeep:
             self._look_at = now + LOOK_EVERY
             self._look()
 
-    def _renew(self) -> None:
-        if not self._storage.renew(self._transport.owner, self._lease_ms):
+    def renew(self) -> None:
+        """Keep what we hold; where it is too late, forget what was taken ahead, and make our consumers known again."""
+        begun = time.monotonic()
+        self._renew_at = begun + self._renew_every
+        known = self._storage.renew(self._transport.owner, self._lease_ms)
+        self.trusted_until = begun + self._lease_ms / 1000
+        if not known:
+            self._transport.forget_taken()
+            self._revisions.clear()
+            for queue in self._transport.intake.queues():
+                self._transport.roster.claim_again(queue)
             logger.error(
                 "this process was declared dead, since it did not renew its lease of %.1f s in time: what it held "
                 "was given to others, and its late acknowledgements will be refused",
@@ -111,6 +127,8 @@ class Upkeep:
         self.look_at_consumers()
         self.promote()
         self._expire_queues()
+        if self._transport.debts:
+            self._transport.debts.pay()
         if self._max_hold is not None:
             for channel in list(self._transport.channels.values()):
                 channel.end_if_held_longer(self._max_hold, time.monotonic())
@@ -126,14 +144,18 @@ class Upkeep:
             return
         names = [queue_group(queue) for queue in queues] + [consumers_group(queue) for queue in single]
         found = dict(zip(names, self._storage.revisions(names), strict=True))
-        before, self._revisions = self._revisions, found
         for queue in queues:
-            if not found[queue_group(queue)]:
-                self._transport.end_consumers_of(queue)
+            name = queue_group(queue)
+            if not found[name]:
+                self._transport.roster.end_all_of(queue)
+            elif found[name] != self._revisions.setdefault(name, found[name]):
+                self._transport.roster.claim_again(queue)  # bound anew, or another queue of the same name
+                self._revisions[name] = found[name]
         for queue in single:
             name = consumers_group(queue)
-            if found[name] != before.get(name):
-                self._transport.activate(queue)
+            if found[name] != self._revisions.get(name):
+                self._transport.roster.activate(queue)
+                self._revisions[name] = found[name]  # not before: what fails is done again at the next look
 
     # ------------------------------------------------------------------------------------------------- time
 
@@ -147,13 +169,12 @@ class Upkeep:
     def expire(self, queues: Sequence[str]) -> None:
         """Send on the records of these queues that have outlived their time to live."""
         for queue in queues:
-            rules = self._transport.rules_of(queue)
-            while True:
-                expired = self._storage.reserve_expired(queue, 100, self._transport.owner, self._lease_ms)
-                for leased in expired:
-                    self._transport.dispatch.bury(leased, rules, "expired")
-                if not expired:
-                    break
+            expired = self._storage.reserve_expired(queue, AT_ONCE, self._transport.owner, self._lease_ms)
+            if len(expired) == AT_ONCE:
+                self._promote_at = 0.0  # the rest in a moment: nobody's deadline shall wait for all of it
+            with self._transport.mutex:
+                self._transport.debts.owe(expired, "expired")
+        self._transport.debts.pay()
 
     def _expire_queues(self) -> None:
         """Delete queues that nobody has used for as long as they said."""
@@ -174,11 +195,22 @@ class Upkeep:
     def _bury_the_dead(self) -> None:
         """End what dead owners held: consumers and exclusive queues first, then their records go back."""
         owners, seconds = self._storage.dead_owners()
-        for owner in owners:
-            logger.warning("a process that held messages has died (owner %s): they are given to others", owner)
-            self._transport.catalogue.carry_out(partial(decide_burial, owner=owner))
+        now = time.monotonic()
+        self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
+        patience = min(SUSPECT, self._lease_ms / 4000)
+        for owner, since in self._suspects.items():
+            if now - since >= patience:
+                self._bury(owner)
+        unforeseen = self._storage.capabilities.leases == "process"
+        pause = patience if owners else LOOK_EVERY if unforeseen else self._lease_ms / 1000
+        self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))
+
+    def _bury(self, owner: str) -> None:
+        """Give back what one dead owner held; one that lives after all keeps everything."""
+        if owner == self._transport.owner:
+            return
+        logger.warning("the process of owner %s has died: what it held is given to others", owner)
+        decide = partial(decide_burial, owner=owner)
+        if self._transport.catalogue.carry_out_if_dead(decide, owner):
             while self._storage.forget(owner):
                 pass
-        unforeseen = self._storage.capabilities.leases == "process"
-        pause = LOOK_EVERY if owners or unforeseen else self._lease_ms / 1000
-        self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))

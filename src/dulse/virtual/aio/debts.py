@@ -1,0 +1,97 @@
+"""Records that have left every ledger and buffer of ours, and that the store still counts as ours, until it is told.
+
+Whatever ends a delivery enters its record here in the same step, and leaves it here until the store has answered: a
+call that fails or is cancelled in between loses nothing, since the keeper pays what is left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from dulse import errors
+from dulse.broker.dead_letters import Reason
+from dulse.model.records import Leased
+
+if TYPE_CHECKING:
+    from dulse.virtual.aio.transport import VirtualTransport
+
+logger = logging.getLogger("dulse.virtual")
+
+Deed = Literal["again", "unhanded", "damaged"] | Reason
+""""again": put back, to be delivered again; "unhanded": put back, nobody was handed it; "damaged": set aside;
+a reason: dead-letter or drop."""
+
+
+class Debts:
+    """What one transport owes to its store. Threads (tasks) may pay at once; each pays other records."""
+
+    def __init__(self, transport: VirtualTransport) -> None:
+        self._transport = transport
+        self._owed: list[tuple[Leased, Deed]] = []
+
+    def __repr__(self) -> str:
+        return f"<Debts: {len(self._owed)} records>"
+
+    def __len__(self) -> int:
+        return len(self._owed)
+
+    def owe(self, records: Iterable[Leased], deed: Deed) -> None:
+        """Enter records, in the step in which they leave a ledger or a buffer; the caller holds the mutex."""
+        self._owed.extend((leased, deed) for leased in records)
+
+    def clear(self) -> None:
+        """Owe nothing any more: the records are not ours; the caller holds the mutex."""
+        self._owed.clear()
+
+    async def pay(self) -> None:
+        """Do what is owed. What fails is logged and done later, so that one bad record stops nothing else."""
+        with self._transport.mutex:
+            owed, self._owed = self._owed, []
+        try:
+            await self._put_back(owed)
+            while owed:
+                await self._bury(*owed[0])
+                owed.pop(0)
+        except (errors.OperationalError, errors.ChannelError) as problem:
+            owed.append(owed.pop(0))  # let others go first next time
+            logger.warning("%d messages are given back or dead-lettered later: %s", len(owed), problem)
+        finally:
+            if owed:
+                with self._transport.mutex:
+                    self._owed.extend(owed)
+
+    async def _put_back(self, owed: list[tuple[Leased, Deed]]) -> None:
+        """Release all that goes back to its queue, in one step for each kind."""
+        unhanded = [leased for leased, deed in owed if deed == "unhanded"]
+        again = [leased for leased, deed in owed if deed == "again"]
+        for number, (leased, deed) in enumerate(owed):
+            if deed == "again" and not await self._may_return(leased):
+                again.remove(leased)
+                owed[number] = (leased, "delivery_limit")
+        storage, owner = self._transport.storage, self._transport.owner
+        if unhanded:
+            await storage.release([leased.token for leased in unhanded], owner, counted=False)
+            owed[:] = [each for each in owed if each[1] != "unhanded"]
+        if again:
+            lost = await storage.release([leased.token for leased in again], owner)
+            self._transport.settlements.report_lost(lost)
+            owed[:] = [each for each in owed if each[1] != "again"]
+
+    async def _may_return(self, leased: Leased) -> bool:
+        rules = await self._transport.rules_of(leased.queue)
+        return rules is None or rules.may_return(leased.deliveries)
+
+    async def _bury(self, leased: Leased, deed: Deed) -> None:
+        transport = self._transport
+        if deed == "damaged":
+            await transport.set_aside(leased)
+        elif deed != "again" and deed != "unhanded":  # noqa: PLR1714 - mypy narrows by these only
+            try:
+                ours = await transport.dispatch.bury(leased, await transport.rules_of(leased.queue), deed)
+            except errors.DecodeError:
+                await transport.set_aside(leased)
+                return
+            if not ours:
+                transport.settlements.report_lost([leased.token])
