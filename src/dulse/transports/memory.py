@@ -39,7 +39,9 @@ class _Shut:
 class MemoryStorage:
     """The Storage contract on the store of one name. A payload is a `dulse.model.message.Record`."""
 
-    capabilities: Final = Capabilities(objects=True, leases="process", durable="nothing", shared=False, wake="push")
+    capabilities: Final = Capabilities(
+        objects=True, sizes="body", leases="process", durable="nothing", shared=False, wake="push"
+    )
 
     def __init__(self, name: str, clock: Clock) -> None:
         self._name = name
