@@ -10,9 +10,6 @@ from dulse.testing.conformance.aio.broker import Broker
 from dulse.testing.conformance.aio.listening import ready
 from dulse.testing.conformance.expecting import expected
 
-BEYOND_REASON = 64 * 1024 * 1024
-"""Bytes: a limit beyond this costs more to reach than it is worth knowing."""
-
 
 @case("an option that the transport does not have is named, with the one that was meant")
 async def unknown_options(broker: Broker) -> None:
@@ -65,14 +62,3 @@ async def prefetch(broker: Broker) -> None:
     with expected(errors.NotSupported):
         await channel.basic_qos(1024, 0, False)
     assert channel.is_open
-
-
-@case("a message larger than the broker takes is refused, and the next one works")
-async def too_large(broker: Broker) -> None:
-    queue = await broker.queue()
-    limit = broker.capabilities.max_record
-    if limit is not None and limit < BEYOND_REASON:
-        with expected(errors.ContentTooLarge):
-            await broker.send(queue, b"x" * (limit + 1))
-    await broker.send(queue, "next")
-    assert await ready(queue) == ["next"]

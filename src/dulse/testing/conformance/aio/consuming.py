@@ -114,15 +114,17 @@ async def flow(broker: Broker) -> None:
     queue, elsewhere = await broker.queue(), await broker.queue()
     connection = await broker.connection()
     listener, other = await listen(connection, queue), await listen(connection, elsewhere)
-    await listener.channel.flow(False)
     await broker.send(queue, *range(3))
+    await until(connection, lambda: listener.messages)
+    await listener.channel.flow(False)
+    await broker.send(queue, 3)
     await broker.send(elsewhere, "message")
     await until(connection, lambda: other.messages)
     await linger(connection)
-    assert listener.messages == []
+    assert listener.payloads() == [0]
     await listener.channel.flow(True)
-    await until(connection, lambda: len(listener.messages) == 3)
-    assert listener.payloads() == [0, 1, 2]
+    await until(connection, lambda: len(listener.messages) == 4)
+    assert listener.payloads() == [0, 1, 2, 3]
 
 
 @case("a message whose content type is not accepted goes to on_decode_error, and the consumer lives on")
@@ -208,7 +210,7 @@ async def tags(broker: Broker) -> None:
 async def by_all_queues(broker: Broker) -> None:
     queues: list[Queue[Any]] = [Queue(broker.name()) for _ in range(2)]
     connection = await broker.connection()
-    consumer = connection.Consumer(queues, callbacks=[lambda *_given: None])
+    consumer = connection.Consumer(queues, auto_declare=False, callbacks=[lambda *_given: None])
     await consumer.declare()
     for queue in queues:
         await broker.send(queue, "one", "two")
@@ -226,3 +228,8 @@ async def missing_queues(broker: Broker) -> None:
         await queue.get()
     with expected(errors.NotFound):
         await queue.queue_declare(passive=True)
+    known = await broker.queue()
+    assert await known.get() is None
+    await known.bind(await broker.connection()).delete()
+    with expected(errors.NotFound):
+        await known.get()

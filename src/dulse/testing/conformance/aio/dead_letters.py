@@ -33,11 +33,14 @@ async def rejected(broker: Broker) -> None:
     exchange = await broker.exchange("direct")
     await queue.bind_to(exchange, "red")
     await broker.publish(exchange, "red", "message")
-    await reject(queue)
+    connection = await broker.connection()
+    await reject(queue.bind(connection))
     (dead,) = await collect(broker.main, graves, 1)
     assert dead.payload == "message"
     assert dead.delivery_info["routing_key"] == "red"
     assert dead.delivery_info["exchange"] == graveyard.name
+    await connection.close()
+    assert await ready(queue) == []
 
 
 @case("a dead letter routing key of the queue takes the place of the message's")

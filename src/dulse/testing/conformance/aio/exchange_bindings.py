@@ -126,6 +126,8 @@ async def deleted_in_between(broker: Broker) -> None:
     await middle.delete()
     await broker.publish(source, "red", "one")
     await broker.exchange("direct", name=middle.name)
-    await broker.publish(source, "red", "two")
-    await broker.publish(middle, "red", "three")
-    assert await ready(queue) == []
+    await broker.publish(middle, "red", "two")
+    await queue.bind_to(middle, "red")
+    await broker.publish(source, "red", "three")
+    await broker.publish(middle, "red", "four")
+    assert await ready(queue) == ["four"]

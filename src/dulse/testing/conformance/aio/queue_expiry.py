@@ -10,11 +10,14 @@ from dulse.aio.entity import Queue
 from dulse.links.waiting.aio import sleep
 from dulse.testing.conformance import case
 from dulse.testing.conformance.aio.broker import Broker
-from dulse.testing.conformance.aio.listening import eventually, listen
+from dulse.testing.conformance.aio.listening import eventually, listen, ready
 from dulse.testing.conformance.expecting import expected
 
 UNUSED = 1.0
 """Seconds without use after which the queues of these cases go."""
+
+LONGER = 1.7
+"""Longer than a broker's pause between two looks at the time: what went too early shows."""
 
 STEP = 0.25
 """Seconds between two uses: so much less that a busy machine cannot make it more."""
@@ -53,14 +56,14 @@ async def unused(broker: Broker) -> None:
 
 @case("a queue is not deleted while it has a consumer, and is some time after the last one left", slow=True)
 async def consumers(broker: Broker) -> None:
-    queue = await broker.queue(expires=UNUSED)
+    queue = await broker.queue(expires=LONGER)
     listener = await listen(broker.main, queue)
-    await sleep(2 * UNUSED)
+    await sleep(1.5 * LONGER)
     assert await exists(broker, queue)
     began = monotonic()
     await listener.channel.close()
     await gone_after(broker, queue)
-    assert monotonic() - began >= UNUSED
+    assert monotonic() - began >= LONGER
 
 
 @case("getting from a queue is using it", slow=True)
@@ -77,9 +80,11 @@ async def getting(broker: Broker) -> None:
 @case("declaring a queue again is using it", slow=True)
 async def declaring(broker: Broker) -> None:
     queue = await broker.queue(expires=UNUSED)
+    await broker.send(queue, "message")
     for _ in range(6):
         await sleep(STEP)
         await queue.declare()
+    assert await ready(queue) == ["message"]
     await gone_after(broker, queue)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dulse import errors
 from dulse.testing.conformance import case
 from dulse.testing.conformance.aio.broker import Broker
-from dulse.testing.conformance.aio.listening import collect, listen, ready, take, until
+from dulse.testing.conformance.aio.listening import collect, linger, listen, ready, take, until
 from dulse.testing.conformance.expecting import expected
 
 
@@ -56,7 +56,10 @@ async def goes_back(broker: Broker) -> None:
     with expected(errors.NotFound):
         await listener.channel.queue_declare(broker.name("missing"), passive=True)
     assert [message.payload for message in await collect(broker.main, queue, 1)] == ["message"]
-    assert len(listener.messages) == 1
+    await broker.send(queue, "another")
+    await linger(connection)
+    assert listener.payloads() == ["message"]
+    assert await ready(queue) == ["another"]
 
 
 @case("a connection whose default channel was closed opens another, and goes on")

@@ -68,5 +68,8 @@ async def buffers(broker: Broker) -> None:
         await buffer.put("message")
         message = await buffer.get(timeout=5)
         assert message.payload == "message"
+        assert message.no_ack
+        await buffer.close()
+        await buffer.put("left there")
     await connection.close()
     assert await ready(await broker.queue(name=name)) == []

@@ -11,9 +11,6 @@ from dulse.testing.conformance.expecting import expected
 from dulse.testing.conformance.sync.broker import Broker
 from dulse.testing.conformance.sync.listening import ready
 
-BEYOND_REASON = 64 * 1024 * 1024
-"""Bytes: a limit beyond this costs more to reach than it is worth knowing."""
-
 
 @case("an option that the transport does not have is named, with the one that was meant")
 def unknown_options(broker: Broker) -> None:
@@ -66,14 +63,3 @@ def prefetch(broker: Broker) -> None:
     with expected(errors.NotSupported):
         channel.basic_qos(1024, 0, False)
     assert channel.is_open
-
-
-@case("a message larger than the broker takes is refused, and the next one works")
-def too_large(broker: Broker) -> None:
-    queue = broker.queue()
-    limit = broker.capabilities.max_record
-    if limit is not None and limit < BEYOND_REASON:
-        with expected(errors.ContentTooLarge):
-            broker.send(queue, b"x" * (limit + 1))
-    broker.send(queue, "next")
-    assert ready(queue) == ["next"]

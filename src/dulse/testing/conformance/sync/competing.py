@@ -38,10 +38,10 @@ def connections(broker: Broker) -> None:
 @case("several consumers of one connection all get their share")
 def of_one_connection(broker: Broker) -> None:
     queue = broker.queue()
-    listeners = [listen(broker.main, queue, prefetch=2) for _ in range(3)]
+    listeners = [listen(broker.main, queue, prefetch=10) for _ in range(3)]
     broker.send(queue, *range(6))
     until(broker.main, lambda: sum(len(each.messages) for each in listeners) == 6)
-    assert [len(each.messages) for each in listeners] == [2, 2, 2]
+    assert all(each.messages for each in listeners)
     assert sorted(body for each in listeners for body in each.payloads()) == list(range(6))
 
 

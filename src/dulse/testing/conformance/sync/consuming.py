@@ -115,15 +115,17 @@ def flow(broker: Broker) -> None:
     queue, elsewhere = broker.queue(), broker.queue()
     connection = broker.connection()
     listener, other = listen(connection, queue), listen(connection, elsewhere)
-    listener.channel.flow(False)
     broker.send(queue, *range(3))
+    until(connection, lambda: listener.messages)
+    listener.channel.flow(False)
+    broker.send(queue, 3)
     broker.send(elsewhere, "message")
     until(connection, lambda: other.messages)
     linger(connection)
-    assert listener.messages == []
+    assert listener.payloads() == [0]
     listener.channel.flow(True)
-    until(connection, lambda: len(listener.messages) == 3)
-    assert listener.payloads() == [0, 1, 2]
+    until(connection, lambda: len(listener.messages) == 4)
+    assert listener.payloads() == [0, 1, 2, 3]
 
 
 @case("a message whose content type is not accepted goes to on_decode_error, and the consumer lives on")
@@ -209,7 +211,7 @@ def tags(broker: Broker) -> None:
 def by_all_queues(broker: Broker) -> None:
     queues: list[Queue[Any]] = [Queue(broker.name()) for _ in range(2)]
     connection = broker.connection()
-    consumer = connection.Consumer(queues, callbacks=[lambda *_given: None])
+    consumer = connection.Consumer(queues, auto_declare=False, callbacks=[lambda *_given: None])
     consumer.declare()
     for queue in queues:
         broker.send(queue, "one", "two")
@@ -227,3 +229,8 @@ def missing_queues(broker: Broker) -> None:
         queue.get()
     with expected(errors.NotFound):
         queue.queue_declare(passive=True)
+    known = broker.queue()
+    assert known.get() is None
+    known.bind(broker.connection()).delete()
+    with expected(errors.NotFound):
+        known.get()

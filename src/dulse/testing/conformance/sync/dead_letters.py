@@ -34,11 +34,14 @@ def rejected(broker: Broker) -> None:
     exchange = broker.exchange("direct")
     queue.bind_to(exchange, "red")
     broker.publish(exchange, "red", "message")
-    reject(queue)
+    connection = broker.connection()
+    reject(queue.bind(connection))
     (dead,) = collect(broker.main, graves, 1)
     assert dead.payload == "message"
     assert dead.delivery_info["routing_key"] == "red"
     assert dead.delivery_info["exchange"] == graveyard.name
+    connection.close()
+    assert ready(queue) == []
 
 
 @case("a dead letter routing key of the queue takes the place of the message's")

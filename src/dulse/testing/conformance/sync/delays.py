@@ -6,6 +6,7 @@ from __future__ import annotations
 from time import monotonic
 
 from dulse import errors
+from dulse.links.waiting.sync import sleep
 from dulse.testing.conformance import case
 from dulse.testing.conformance.expecting import expected
 from dulse.testing.conformance.sync.broker import Broker
@@ -30,7 +31,9 @@ def not_before(broker: Broker) -> None:
     first = queue.get(no_ack=True)
     assert first is not None
     assert first.payload == "at once"
-    (message,) = collect(broker.main, queue, 1, IN_TIME + LATER)
+    while (message := queue.get(no_ack=True)) is None:
+        assert monotonic() - began < LATER + IN_TIME
+        sleep(0.01)
     assert message.payload == "delayed"
     assert monotonic() - began >= LATER
 
@@ -91,9 +94,10 @@ def every_queue(broker: Broker) -> None:
     queues = [broker.queue(exchange, "key") for _ in range(2)]
     began = monotonic()
     broker.publish(exchange, "key", "delayed", delay=LATER)
-    for queue in queues:
-        collect(broker.main, queue, 1)
+    listeners = [listen(broker.main, queue) for queue in queues]
+    until(broker.main, lambda: any(each.messages for each in listeners))
     assert monotonic() - began >= LATER
+    until(broker.main, lambda: all(each.messages for each in listeners))
 
 
 @case("a negative delay is refused before anything is sent")

@@ -127,6 +127,8 @@ def deleted_in_between(broker: Broker) -> None:
     middle.delete()
     broker.publish(source, "red", "one")
     broker.exchange("direct", name=middle.name)
-    broker.publish(source, "red", "two")
-    broker.publish(middle, "red", "three")
-    assert ready(queue) == []
+    broker.publish(middle, "red", "two")
+    queue.bind_to(middle, "red")
+    broker.publish(source, "red", "three")
+    broker.publish(middle, "red", "four")
+    assert ready(queue) == ["four"]

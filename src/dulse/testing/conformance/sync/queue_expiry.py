@@ -12,10 +12,13 @@ from dulse.sync.entity import Queue
 from dulse.testing.conformance import case
 from dulse.testing.conformance.expecting import expected
 from dulse.testing.conformance.sync.broker import Broker
-from dulse.testing.conformance.sync.listening import eventually, listen
+from dulse.testing.conformance.sync.listening import eventually, listen, ready
 
 UNUSED = 1.0
 """Seconds without use after which the queues of these cases go."""
+
+LONGER = 1.7
+"""Longer than a broker's pause between two looks at the time: what went too early shows."""
 
 STEP = 0.25
 """Seconds between two uses: so much less that a busy machine cannot make it more."""
@@ -54,14 +57,14 @@ def unused(broker: Broker) -> None:
 
 @case("a queue is not deleted while it has a consumer, and is some time after the last one left", slow=True)
 def consumers(broker: Broker) -> None:
-    queue = broker.queue(expires=UNUSED)
+    queue = broker.queue(expires=LONGER)
     listener = listen(broker.main, queue)
-    sleep(2 * UNUSED)
+    sleep(1.5 * LONGER)
     assert exists(broker, queue)
     began = monotonic()
     listener.channel.close()
     gone_after(broker, queue)
-    assert monotonic() - began >= UNUSED
+    assert monotonic() - began >= LONGER
 
 
 @case("getting from a queue is using it", slow=True)
@@ -78,9 +81,11 @@ def getting(broker: Broker) -> None:
 @case("declaring a queue again is using it", slow=True)
 def declaring(broker: Broker) -> None:
     queue = broker.queue(expires=UNUSED)
+    broker.send(queue, "message")
     for _ in range(6):
         sleep(STEP)
         queue.declare()
+    assert ready(queue) == ["message"]
     gone_after(broker, queue)
 
 

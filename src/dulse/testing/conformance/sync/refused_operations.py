@@ -7,7 +7,7 @@ from dulse import errors
 from dulse.testing.conformance import case
 from dulse.testing.conformance.expecting import expected
 from dulse.testing.conformance.sync.broker import Broker
-from dulse.testing.conformance.sync.listening import collect, listen, ready, take, until
+from dulse.testing.conformance.sync.listening import collect, linger, listen, ready, take, until
 
 
 @case("publishing to an exchange that does not exist is refused (404), whose text names it")
@@ -57,7 +57,10 @@ def goes_back(broker: Broker) -> None:
     with expected(errors.NotFound):
         listener.channel.queue_declare(broker.name("missing"), passive=True)
     assert [message.payload for message in collect(broker.main, queue, 1)] == ["message"]
-    assert len(listener.messages) == 1
+    broker.send(queue, "another")
+    linger(connection)
+    assert listener.payloads() == ["message"]
+    assert ready(queue) == ["another"]
 
 
 @case("a connection whose default channel was closed opens another, and goes on")

@@ -69,5 +69,8 @@ def buffers(broker: Broker) -> None:
         buffer.put("message")
         message = buffer.get(timeout=5)
         assert message.payload == "message"
+        assert message.no_ack
+        buffer.close()
+        buffer.put("left there")
     connection.close()
     assert ready(broker.queue(name=name)) == []
