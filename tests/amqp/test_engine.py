@@ -99,6 +99,13 @@ def test_a_message_arrives_whole_at_the_server_and_back(size: int) -> None:
     assert (back.delivery.tag, back.delivery.body, back.delivery.properties.content_type) == (9, body, "text/plain")
 
 
+def test_the_quick_ack_is_the_method() -> None:
+    client, server = with_channel()
+    client.ack(1, 258, multiple=True)
+    client.ack(1, 259)
+    assert settle(client, server)[1] == [Told(1, basic.Ack(258, multiple=True)), Told(1, basic.Ack(259))]
+
+
 def test_confirms_are_told() -> None:
     client, server = with_channel()
     client.call(1, confirm.Select())
