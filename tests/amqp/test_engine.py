@@ -150,6 +150,15 @@ def test_a_closed_channel_is_refused_before_anything_is_written() -> None:
     assert client.data_to_send() == b""
 
 
+def test_channel_0_takes_nothing_but_the_connections_methods() -> None:
+    client, _ = joined()
+    with pytest.raises(errors.InvalidArgument, match="channel 0"):
+        client.publish(0, "", "k", PLAIN, b"")
+    with pytest.raises(errors.InvalidArgument, match="channel 0"):
+        client.call(0, queue.Declare("q"))
+    assert client.data_to_send() == b""
+
+
 def test_blocked_is_told_and_remembered() -> None:
     client, server = joined()
     server._write(0, connection.Blocked("low on memory"))

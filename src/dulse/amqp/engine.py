@@ -70,6 +70,8 @@ class Engine(Session):
     def call(self, number: int, method: Method) -> Expected:
         """Send a method; what is answered by nothing (or asked not to be) is complete at once, with itself as reply."""
         found = self._usable(number)
+        if (number == 0) != (method.index >> 16 == 10):
+            raise misuse(f"{method.name} on channel {number}; channel 0 is for the connection's methods alone")
         if method.has_content:
             raise misuse(f"{method.name} carries a content; use send_content or publish")
         if method.replies and not getattr(method, "no_wait", False):
@@ -83,7 +85,7 @@ class Engine(Session):
         """Acknowledge a delivery, or all up to it: `call` with a basic.ack, quicker."""
         found = self._channels.get(number)
         if self.state is not State.OPEN or number == 0 or not found or found.state is not ChannelState.OPEN:
-            self._usable(number)
+            self._for_messages(number)
         self._out.append(_ACK.pack(frames.METHOD, number, 13, basic.Ack.index, tag, multiple, 0xCE))
 
     def reply(self, number: int, method: Method) -> None:
@@ -95,7 +97,7 @@ class Engine(Session):
         """Publish a message whose properties `properties.encode` wrote."""
         found = self._channels.get(number)
         if found is None or found.state is not ChannelState.OPEN or number == 0 or self.state is not State.OPEN:
-            found = self._usable(number)
+            found = self._for_messages(number)
         key = (number, exchange, routing_key, False)
         front = self._routes.get(key)
         if front is None:
@@ -104,13 +106,13 @@ class Engine(Session):
 
     def publish_mandatory(self, number: int, exchange: str, routing_key: str, header: bytes, body: bytes) -> None:
         """Publish as `publish` does; the broker returns the message if no queue wants it."""
-        self._usable(number)
+        self._for_messages(number)
         key = (number, exchange, routing_key, True)
         self._content(number, self._routes.get(key) or self._route(key), header, body)
 
     def send_content(self, number: int, method: Method, header: bytes, body: bytes) -> None:
         """Send any method with a content; a server's deliver, return and get-ok."""
-        self._usable(number)
+        self._for_messages(number)
         self._content(number, frames.method_frame(number, method.encode(), self.frame_max), header, body)
 
     def tick(self, now: float) -> list[Event]:

@@ -9,7 +9,7 @@ from dulse.amqp import frames, properties
 from dulse.amqp.channel import Channel
 from dulse.amqp.events import Ended, Event, Opened, Replied
 from dulse.amqp.expected import Expected
-from dulse.amqp.faults import violation
+from dulse.amqp.faults import misuse, violation
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, connection
 from dulse.amqp.sasl import choose
@@ -140,6 +140,11 @@ class Session:
         if found is None or found.state is not ChannelState.OPEN:
             raise errors.make(errors.ChannelClosed, f"channel {number} is not open; open a new one", code=504)
         return found
+
+    def _for_messages(self, number: int) -> Channel:
+        if number == 0:
+            raise misuse("channel 0 is the connection; open a channel for messages")
+        return self._usable(number)
 
     def _ask(self, found: Channel, method: Method) -> Expected:
         self._write(found.number, method)
