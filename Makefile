@@ -38,6 +38,7 @@ types: $(VENV)/dev
 
 generated: $(VENV)/dev
 	$(IN) tools/unasync.py --check
+	$(IN) tools/amqp_methods.py --check
 
 layers: $(VENV)/dev
 	$(IN) -m pytest -q tests/architecture

@@ -1,0 +1,97 @@
+"""One channel's part of the engine: puts contents together and matches replies with calls."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from dulse import errors
+from dulse.amqp import properties
+from dulse.amqp.delivery import Delivery
+from dulse.amqp.expected import Expected
+from dulse.amqp.faults import violation
+from dulse.amqp.method import Method
+from dulse.amqp.states import ChannelState
+
+
+class Channel:
+    """The state of one channel number, from open to close-ok."""
+
+    __slots__ = ("_header", "_held", "_kind", "_payload", "_pieces", "_size", "largest", "number", "state", "waiting")
+
+    def __init__(self, number: int, state: ChannelState, largest: int) -> None:
+        self.number = number
+        self.state = state
+        self.largest = largest
+        """Bytes of body that are taken."""
+        self.waiting: deque[Expected] = deque()
+        self._kind: type[Method] | None = None
+        self._payload = b""
+        self._header = b""
+        self._pieces: list[bytes] = []
+        self._size = -1
+        self._held = 0
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.number}: {self.state.value}, {len(self.waiting)} calls waiting>"
+
+    @property
+    def assembling(self) -> bool:
+        """Tell whether the frames of a content are still coming."""
+        return self._kind is not None
+
+    def begin(self, kind: type[Method], payload: bytes) -> None:
+        """Take a method that announces a content."""
+        self._kind, self._payload, self._header = kind, payload, b""
+        self._pieces, self._held, self._size = [], 0, -1
+
+    def take_header(self, payload: bytes) -> Delivery | None:
+        """Take a content header: the message, if its body is empty. ContentTooLarge (311): it announces too much."""
+        if self._kind is None or self._size >= 0:
+            raise violation(f"a content header on channel {self.number} that no method announced", 505)
+        self._size = properties.body_size(payload)
+        if self._size > self.largest:
+            text = f"a message of {self._size} bytes was announced, and {self.largest} are allowed"
+            raise errors.make(errors.ContentTooLarge, text, code=311, method=self._kind.name)
+        self._header = payload
+        return self._finished() if self._size == 0 else None
+
+    def take_body(self, payload: bytes) -> Delivery | None:
+        """Take a piece of the body: the message, if it is the last."""
+        if self._size < 0:
+            raise violation(f"a body frame on channel {self.number} without a header", 505)
+        self._held += len(payload)
+        if self._held > self._size:
+            raise violation(f"a body of {self._held} bytes, where {self._size} were announced", 501)
+        if payload:
+            self._pieces.append(payload)
+        return self._finished() if self._held == self._size else None
+
+    def abandon(self) -> None:
+        """Forget a content that is half there."""
+        self._kind, self._size, self._pieces = None, -1, []
+
+    def answer(self, kind: type[Method], reply: Method | Delivery) -> Expected:
+        """Complete the oldest call; ProtocolError (505): it has another answer, or nothing was asked."""
+        if not self.waiting or kind not in self.waiting[0].method.replies:
+            asked = self.waiting[0].method.name if self.waiting else "nothing"
+            raise violation(f"{kind.name} on channel {self.number}, where {asked} waits for an answer", 505)
+        expected = self.waiting.popleft()
+        expected.reply = reply
+        return expected
+
+    def fail(self, error: Exception) -> list[Expected]:
+        """Fail all calls that wait and give them."""
+        failed = list(self.waiting)
+        self.waiting.clear()
+        for each in failed:
+            each.error = error
+        return failed
+
+    def _finished(self) -> Delivery:
+        kind = self._kind
+        if kind is None:
+            raise violation(f"a body on channel {self.number} that no method announced", 505)
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.abandon()
+        return Delivery(kind, self._payload, self._header, body)
