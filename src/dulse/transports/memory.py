@@ -186,6 +186,24 @@ class MemoryStorage:
             found = store.queues.get(queue)
             return [] if found is None else store.take_expired(found, count, self._register(owner))
 
+    def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+    ) -> Sequence[Leased]:
+        """Take and lease heads until the queue is within both limits."""
+        store = self._store
+        with store.lock:
+            found = store.queues.get(queue)
+            excess = (0, 0) if found is None else found.excess(max_count, max_bytes)
+            if found is None or max(excess) <= 0:
+                return ()
+            return store.take_excess(found, excess, limit, self._register(owner))
+
     def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
         """Delete taken records for good."""
         store = self._store
@@ -349,11 +367,14 @@ class MemoryStorage:
         drop: Sequence[str] = (),
         *,
         only_empty: bool = False,
+        if_dead: str | None = None,
     ) -> bool:
         """Write values and drop queues, if every group still has the expected revision."""
         store = self._store
         with store.lock:
             if not store.catalogue.holds(expect) or (only_empty and any(each.ready for each in self.depth(drop))):
+                return False
+            if if_dead is not None and not store.is_dead(if_dead):
                 return False
             store.catalogue.write(writes)
             for name in drop:

@@ -64,6 +64,17 @@ class ImmediateStorage:
     async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:  # noqa: D102
         return self._storage.reserve_expired(queue, count, owner, lease_ms)
 
+    async def trim(  # noqa: D102
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+    ) -> Sequence[Leased]:
+        return self._storage.trim(queue, max_count, max_bytes, owner, lease_ms, limit)
+
     async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:  # noqa: D102
         return self._storage.settle(tokens, owner)
 
@@ -156,8 +167,9 @@ class ImmediateStorage:
         drop: Sequence[str] = (),
         *,
         only_empty: bool = False,
+        if_dead: str | None = None,
     ) -> bool:
-        return self._storage.change(expect, writes, drop, only_empty=only_empty)
+        return self._storage.change(expect, writes, drop, only_empty=only_empty, if_dead=if_dead)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, note: Note, answer: Sequence[str] | None) -> None:

@@ -98,6 +98,23 @@ class Storage(Protocol):
         """Take and lease only ready records that have outlived their ttl_ms; does not count as a delivery."""
         ...
 
+    def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+    ) -> Sequence[Leased]:
+        """Take and lease, from the head, ready records until the queue is within both limits; () when it is.
+
+        At most `limit` in one call. The head is what `reserve` would give first, bytes are counted as `depth` does,
+        and leased records do not count, as for `put`; None is no limit. Two callers never take more than is too much
+        together. Does not count as a delivery. `owner` is registered as by `reserve`.
+        """
+        ...
+
     def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
         """Delete taken records for good; gives the tokens that were no longer the owner's."""
         ...
@@ -133,7 +150,10 @@ class Storage(Protocol):
     # -------------------------------------------------------------------------------------------- owners
 
     def renew(self, owner: str, lease_ms: int) -> bool:
-        """Keep an owner and all it holds for `lease_ms` from now; False: it had been declared dead (and is new now)."""
+        """Keep an owner and all it holds for `lease_ms` from now; False: it had been declared dead (and is new now).
+
+        Also False if a take has registered it anew since then: what it held before is lost all the same.
+        """
         ...
 
     def dead_owners(self) -> tuple[Sequence[str], float | None]:
@@ -197,12 +217,14 @@ class Storage(Protocol):
         drop: Sequence[str] = (),
         *,
         only_empty: bool = False,
+        if_dead: str | None = None,
     ) -> bool:
         """Write values (None deletes one) if every group still has the expected revision; False: it has not.
 
         Each group written gets a new revision and age 0; one without values ceases to exist. The records of dropped
         queues (ready, delayed, leased) go in the same step; with `only_empty`, a ready record in one of them
-        makes it False.
+        makes it False. So does, with `if_dead`, that owner if it is not (or no longer) past its time, as `forget`
+        looks at it; an owner that the store does not know counts as dead.
         """
         ...
 
@@ -238,6 +260,16 @@ class AsyncStorage(Protocol):
     ) -> tuple[Sequence[Leased], Sequence[Token]]: ...
 
     async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]: ...
+
+    async def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+    ) -> Sequence[Leased]: ...
 
     async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]: ...
 
@@ -289,4 +321,5 @@ class AsyncStorage(Protocol):
         drop: Sequence[str] = (),
         *,
         only_empty: bool = False,
+        if_dead: str | None = None,
     ) -> bool: ...

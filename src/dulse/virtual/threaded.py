@@ -142,12 +142,30 @@ class ThreadedStorage:
 
     async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
         """Take expired records; if this is cancelled they go back, since nobody may ask for them again."""
+        work = partial(self._storage.reserve_expired, queue, count, owner, lease_ms)
+        return await self._call(work, late=self._returning(owner))
+
+    async def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+    ) -> Sequence[Leased]:
+        """Take what is too much; if this is cancelled it goes back, and the next put tells of it again."""
+        work = partial(self._storage.trim, queue, max_count, max_bytes, owner, lease_ms, limit)
+        return await self._call(work, late=self._returning(owner))
+
+    def _returning(self, owner: str) -> Callable[[Sequence[Leased]], None]:
+        """Make what gives back records that an owner took without a delivery, in the threads of now."""
         threads = self._opened()
 
         def give_back(leased: Sequence[Leased]) -> None:
             threads.submit(threads.calls, partial(self._storage.release, _tokens(leased), owner))
 
-        return await self._call(partial(self._storage.reserve_expired, queue, count, owner, lease_ms), late=give_back)
+        return give_back
 
     async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:  # noqa: D102
         return await self._call(partial(self._storage.settle, list(tokens), owner))
@@ -242,9 +260,10 @@ class ThreadedStorage:
         drop: Sequence[str] = (),
         *,
         only_empty: bool = False,
+        if_dead: str | None = None,
     ) -> bool:
-        work = partial(self._storage.change, dict(expect), dict(writes), list(drop), only_empty=only_empty)
-        return await self._call(work)
+        change = partial(self._storage.change, only_empty=only_empty, if_dead=if_dead)
+        return await self._call(partial(change, dict(expect), dict(writes), list(drop)))
 
 
 def _tokens(records: Sequence[Leased]) -> list[Token]:

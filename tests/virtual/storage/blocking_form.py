@@ -71,6 +71,17 @@ class BlockingForm:
     def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
         return self._run(self._storage.reserve_expired(queue, count, owner, lease_ms))
 
+    def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+    ) -> Sequence[Leased]:
+        return self._run(self._storage.trim(queue, max_count, max_bytes, owner, lease_ms, limit))
+
     def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
         return self._run(self._storage.settle(tokens, owner))
 
@@ -125,5 +136,6 @@ class BlockingForm:
         drop: Sequence[str] = (),
         *,
         only_empty: bool = False,
+        if_dead: str | None = None,
     ) -> bool:
-        return self._run(self._storage.change(expect, writes, drop, only_empty=only_empty))
+        return self._run(self._storage.change(expect, writes, drop, only_empty=only_empty, if_dead=if_dead))

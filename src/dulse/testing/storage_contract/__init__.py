@@ -35,6 +35,7 @@ pytest.register_assert_rewrite(
             "putting",
             "taking",
             "timing",
+            "trimming",
             "waiting",
         )
     )
@@ -48,6 +49,7 @@ from dulse.testing.storage_contract.owning import Owning, OwningForATime  # noqa
 from dulse.testing.storage_contract.putting import Putting  # noqa: E402 - likewise
 from dulse.testing.storage_contract.taking import Forwarding, Taking  # noqa: E402 - likewise
 from dulse.testing.storage_contract.timing import Timing  # noqa: E402 - likewise
+from dulse.testing.storage_contract.trimming import Trimming  # noqa: E402 - likewise
 from dulse.testing.storage_contract.waiting import Waiting  # noqa: E402 - likewise
 
 __all__ = ["StorageContract"]
@@ -56,6 +58,7 @@ __all__ = ["StorageContract"]
 class StorageContract(
     Putting,
     Limits,
+    Trimming,
     Taking,
     Forwarding,
     Timing,

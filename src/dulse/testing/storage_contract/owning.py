@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
-from dulse.testing.storage_contract.bench import LONG_MS, OTHER, OWNER, PATIENCE, StorageBench, needs, tokens
+from collections.abc import Callable
+
+import pytest
+
+from dulse.testing.storage_contract.bench import LONG_MS, OTHER, OWNER, PATIENCE, StorageBench, needs, revision, tokens
 from dulse.virtual.storage import Storage
 
 
@@ -87,6 +91,57 @@ class Owning(StorageBench):
 
         assert storage.renew(OWNER, LONG_MS)
         assert OWNER not in neighbour.dead_owners()[0]
+
+    # -------------------------------------------------------------------------- changes for the dead alone
+
+    def test_a_change_for_a_dead_owner_is_not_made_while_it_lives(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1")
+        self.put(storage, "r", b"2")
+        self.take(storage, "q")
+
+        assert not neighbour.change({}, {("x/here", "a"): "1"}, ["r"], if_dead=OWNER)
+
+        assert revision(storage, "x/here") == 0
+        assert self.drained(storage, "r") == [b"2"]
+
+    def test_an_owner_that_only_renewed_is_alive_too(self, storage: Storage, neighbour: Storage) -> None:
+        storage.renew(OWNER, LONG_MS)
+
+        assert not neighbour.change({}, {("x/here", "a"): "1"}, if_dead=OWNER)
+
+    def test_an_owner_that_the_store_does_not_know_counts_as_dead(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        self.put(storage, "r", b"2")
+        self.take(storage, "r", owner=OTHER)
+
+        assert storage.change({}, {("x/here", "a"): "1"}, ["q"], if_dead="never seen")
+
+        assert revision(storage, "x/here") != 0
+        assert storage.depth(["q", "r"]) == [(0, 0, 0, 0), (0, 1, 0, 0)]
+
+    def test_an_owner_that_was_forgotten_counts_as_dead(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        self.take(storage, "q")
+        storage.forget(OWNER, force=True)
+
+        assert storage.change({}, {("x/here", "a"): "1"}, if_dead=OWNER)
+
+    def test_a_change_for_a_dead_owner_still_expects_its_revisions(self, storage: Storage) -> None:
+        assert not storage.change({"x/here": 7}, {("x/here", "a"): "1"}, if_dead="never seen")
+
+        assert revision(storage, "x/here") == 0
+
+    def test_where_leases_end_with_the_object_its_owner_is_dead_once_it_is_closed(self, storage: Storage) -> None:
+        needs(storage.capabilities.leases == "process", "leases that end with the Storage object")
+        self.put(storage, "q", b"1")
+        with self.opened() as leaving:
+            self.take(leaving, "q", owner=OTHER)
+            assert not storage.change({}, {("x/here", "a"): "1"}, if_dead=OTHER)
+
+        assert OTHER in storage.dead_owners()[0]
+        assert storage.change({}, {("x/here", "a"): "1"}, if_dead=OTHER)
+
+    # -------------------------------------------------------------------------------------------- closing
 
     def test_leases_stay_when_a_storage_object_is_closed(self, storage: Storage) -> None:
         self.put(storage, "q", b"1")
@@ -178,6 +233,73 @@ class OwningForATime(StorageBench):
         neighbour.forget(OWNER)
 
         assert [storage.renew(OWNER, LONG_MS) for _ in range(2)] == [False, True]
+
+    @pytest.mark.parametrize("step", ["reserve", "reserve_expired", "trim"])
+    def test_an_owner_that_takes_again_too_late_is_told_so_when_it_renews(
+        self, storage: Storage, neighbour: Storage, step: str
+    ) -> None:
+        takes: dict[str, Callable[[], object]] = {
+            "reserve": lambda: storage.reserve([("r", 1)], OWNER, LONG_MS),
+            "reserve_expired": lambda: storage.reserve_expired("r", 1, OWNER, LONG_MS),
+            "trim": lambda: storage.trim("r", 0, None, OWNER, LONG_MS),
+        }
+        self.put(storage, "q", b"1")
+        self.put(storage, "r", b"2", ttl_ms=1)
+        self.dying(storage, "q")
+        self.clock_advance(self.tick * 2)
+        neighbour.forget(OWNER)
+
+        takes[step]()
+
+        assert storage.depth(["r"])[0][:3] == (0, 1, 0)
+        assert [storage.renew(OWNER, LONG_MS) for _ in range(2)] == [False, True]
+
+    @pytest.mark.parametrize("step", ["reserve_expired", "trim"])
+    def test_an_owner_registered_by_any_take_is_told_that_it_was_declared_dead(
+        self, storage: Storage, neighbour: Storage, step: str
+    ) -> None:
+        needs(storage.capabilities.leases != "process", "leases that end by themselves")
+        short_ms = int(self.tick * 1000)
+        takes: dict[str, Callable[[], object]] = {
+            "reserve_expired": lambda: storage.reserve_expired("q", 1, OWNER, short_ms),
+            "trim": lambda: storage.trim("q", 0, None, OWNER, short_ms, 1),
+        }
+        self.put(storage, "q", b"1", b"2", ttl_ms=1)
+        self.clock_advance(self.tick)
+        takes[step]()
+        self.clock_advance(self.tick * 2)
+        assert OWNER in neighbour.dead_owners()[0]
+        neighbour.forget(OWNER)
+
+        self.take(storage, "q", 1)
+
+        assert [storage.renew(OWNER, LONG_MS) for _ in range(2)] == [False, True]
+
+    def test_a_change_for_a_dead_owner_is_made_once_it_is_past_its_time(
+        self, storage: Storage, neighbour: Storage
+    ) -> None:
+        self.put(storage, "q", b"1")
+        self.put(storage, "r", b"2")
+        self.dying(storage, "q")
+        self.clock_advance(self.tick * 2)
+
+        assert neighbour.change({}, {("x/here", "a"): "1"}, ["r"], if_dead=OWNER)
+
+        assert revision(storage, "x/here") != 0
+        assert self.drained(storage, "r", OTHER) == []
+
+    def test_a_change_for_a_dead_owner_is_not_made_if_it_has_woken_up(
+        self, storage: Storage, neighbour: Storage
+    ) -> None:
+        self.put(storage, "q", b"1")
+        self.dying(storage, "q")
+        self.clock_advance(self.tick * 2)
+        assert OWNER in neighbour.dead_owners()[0]
+        storage.renew(OWNER, LONG_MS)
+
+        assert not neighbour.change({}, {("x/here", "a"): "1"}, if_dead=OWNER)
+
+        assert revision(storage, "x/here") == 0
 
     def test_the_time_until_the_next_owner_falls_due_is_told(self, storage: Storage) -> None:
         needs(storage.capabilities.leases != "process", "leases that end by themselves")

@@ -97,6 +97,11 @@ class MemoryQueue:
             self.bytes = _size(entry[1] for entry in chain.from_iterable(self.order))
         return self.bytes
 
+    def excess(self, max_count: int | None, max_bytes: int | None) -> tuple[int, int]:
+        """Give by how many records and bytes the queue is over its limits; not above 0: it is within."""
+        count = 0 if max_count is None else self.ready() - max_count
+        return count, 0 if max_bytes is None else self.size() - max_bytes
+
     def shrunk(self, taken: Iterable[Payload]) -> None:
         """Follow the bytes of what is no longer ready."""
         if self.bytes is not None:

@@ -16,7 +16,7 @@ from itertools import count, islice
 from dulse.model.records import Leased, Payload, Problem, Target, Token
 from dulse.policy.clocks import Clock
 from dulse.transports.memory_store.catalogue import MemoryCatalogue
-from dulse.transports.memory_store.queue import Entry, MemoryQueue
+from dulse.transports.memory_store.queue import Entry, Level, MemoryQueue
 from dulse.transports.memory_store.waiters import Waiter, Waiters
 
 PUBLISHERS = 10_000
@@ -129,17 +129,35 @@ class MemoryStore:
         taken: list[Leased] = []
         for level in queue.order:
             while level and len(taken) < wanted:
-                order, payload, since, ttl_ms, deliveries, _, priority = level[0]
-                age_ms = int((now - since) * 1000)
-                if ttl_ms is None or age_ms < ttl_ms:
+                _, _, since, ttl_ms, *_ = level[0]
+                if ttl_ms is None or int((now - since) * 1000) < ttl_ms:
                     break
-                token = next(self.tokens)
-                held[token] = (order, payload, since, ttl_ms, deliveries - 1, queue, priority)
-                level.popleft()
-                taken.append(Leased(token, queue.name, payload, deliveries, age_ms, ttl_ms))
-        queue.leased += len(taken)
+                taken.append(self._lease_undelivered(level, held, now))
         queue.shrunk(leased.payload for leased in taken)
         return taken
+
+    def take_excess(
+        self, queue: MemoryQueue, excess: tuple[int, int], limit: int, held: dict[Token, Entry]
+    ) -> list[Leased]:
+        """Lease the records that come next while so many records or bytes are too much; that is no delivery."""
+        now = self.now()
+        count, size = excess
+        taken: list[Leased] = []
+        for level in queue.order:
+            while level and len(taken) < limit and (len(taken) < count or size > 0):
+                leased = self._lease_undelivered(level, held, now)
+                size -= len(leased.payload.body)
+                taken.append(leased)
+        queue.shrunk(leased.payload for leased in taken)
+        return taken
+
+    def _lease_undelivered(self, level: Level, held: dict[Token, Entry], now: float) -> Leased:
+        order, payload, since, ttl_ms, deliveries, queue, priority = level[0]
+        token = next(self.tokens)
+        held[token] = (order, payload, since, ttl_ms, deliveries - 1, queue, priority)
+        level.popleft()
+        queue.leased += 1
+        return Leased(token, queue.name, payload, deliveries, int((now - since) * 1000), ttl_ms)
 
     def settle(self, tokens: Iterable[Token], owner: str) -> list[Token]:
         """Delete leased records; gives the tokens that are not the owner's."""
@@ -242,6 +260,10 @@ class MemoryStore:
             waiter.notify(found)
         else:
             self.waiters.add(waiter)
+
+    def is_dead(self, owner: str) -> bool:
+        """Tell whether an owner was declared dead, or is not known."""
+        return owner in self.dead or owner not in self.owners
 
     def abandon(self, owners: Collection[str]) -> None:
         """Declare owners dead, and wake everybody to bury them. Takes no lock: the collector may call it anywhere."""

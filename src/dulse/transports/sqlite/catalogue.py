@@ -10,6 +10,7 @@ from typing import Final
 from dulse.model.records import Group
 from dulse.transports.sqlite.clocks import wall_ms
 from dulse.transports.sqlite.looking import drop, has_ready
+from dulse.transports.sqlite.owning import is_dead
 
 __all__ = ["change", "list_groups", "read_groups", "revisions"]
 
@@ -70,11 +71,15 @@ def change(
     dropped: Sequence[str],
     *,
     only_empty: bool,
+    if_dead: str | None,
+    boot: str,
 ) -> bool:
-    """Write values and drop queues if the groups are as expected; False: they are not, or a queue is not empty."""
+    """Write values and drop queues if the groups are as expected, the queues empty and the owner dead, if asked for."""
     if revisions(connection, list(expect)) != list(expect.values()):
         return False
     if only_empty and any(has_ready(connection, queue) for queue in dropped):
+        return False
+    if if_dead is not None and not is_dead(connection, if_dead, boot):
         return False
     if writes:
         _write(connection, writes)

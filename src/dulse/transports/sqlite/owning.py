@@ -8,7 +8,7 @@ from typing import Final
 
 from dulse.transports.sqlite.clocks import boot_ms
 
-__all__ = ["Held", "dead_owners", "forget", "hold", "renew"]
+__all__ = ["Held", "dead_owners", "forget", "hold", "is_dead", "renew"]
 
 OWNER: Final = "SELECT key, boot, expires FROM owner WHERE name = ?"
 ADD_OWNER: Final = "INSERT INTO owner (name, boot, expires) VALUES (?, ?, ?)"
@@ -70,13 +70,26 @@ def dead_owners(connection: sqlite3.Connection, boot: str) -> tuple[Sequence[str
     return dead, None if due is None else (due - now) / 1000
 
 
+def is_dead(connection: sqlite3.Connection, owner: str, boot: str) -> bool:
+    """Tell whether an owner is past its time, or not known."""
+    found = connection.execute(OWNER, (owner,)).fetchone()
+    if found is None:
+        return True
+    _, its_boot, expires = found
+    return _is_past(its_boot, expires, boot)
+
+
+def _is_past(its_boot: str, expires: int, boot: str) -> bool:
+    return its_boot != boot or expires <= boot_ms()
+
+
 def forget(connection: sqlite3.Connection, owner: str, limit: int, boot: str, *, force: bool) -> bool:
     """Give back up to `limit` records of an owner past its time; True: there may be more."""
     found = connection.execute(OWNER, (owner,)).fetchone()
     if found is None:
         return False
     key, its_boot, expires = found
-    if not force and its_boot == boot and expires > boot_ms():
+    if not force and not _is_past(its_boot, expires, boot):
         return False
     if _give_back(connection, key, limit) == limit:
         connection.execute(DECLARE_DEAD, (key,))

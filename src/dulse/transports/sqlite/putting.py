@@ -10,7 +10,7 @@ from dulse.model.records import Guard, Problem, Put, Target
 from dulse.transports.sqlite.clocks import wall_ms
 from dulse.virtual.storage import StaleTopology
 
-__all__ = ["check_guards", "last_number", "put_all", "put_one", "write_records"]
+__all__ = ["check_guards", "excess", "last_number", "put_all", "put_one", "write_records"]
 
 _INSERT: Final = "INSERT INTO record (queue, rank, since, dies, due, payload)"
 PUT: Final = f"{_INSERT} VALUES (?, ?, ?, ?, ?, ?)"
@@ -113,20 +113,20 @@ def _write_limited(connection: sqlite3.Connection, puts: Sequence[Put], now: int
     for index, (payload, targets) in enumerate(puts):
         for target in targets:
             if has_limit(target):
-                if target.refuse and _excess(connection, target, 1, len(payload)) != (0, 0):
+                if target.refuse and excess(connection, target, 1, len(payload)) != (0, 0):
                     problems.append(Problem(index, target.queue, -1))
                     continue
                 if not target.refuse:
                     checked[target.queue] = index, target
             connection.execute(PUT, _row(target, payload, now))
     for queue, (index, target) in checked.items():
-        excess = _excess(connection, target, 0, 0)
-        if excess != (0, 0):
-            problems.append(Problem(index, queue, *excess))
+        over = excess(connection, target, 0, 0)
+        if over != (0, 0):
+            problems.append(Problem(index, queue, *over))
     return problems
 
 
-def _excess(connection: sqlite3.Connection, target: Target, more: int, more_bytes: int) -> tuple[int, int]:
+def excess(connection: sqlite3.Connection, target: Target, more: int, more_bytes: int) -> tuple[int, int]:
     """Give by how many records and bytes a queue would be over its limits with some more."""
     queue, max_count, max_bytes = target.queue, target.max_count, target.max_bytes
     found = connection.execute(TALLY, (queue,)).fetchone()

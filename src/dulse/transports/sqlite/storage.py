@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.transports.sqlite import catalogue, forks, looking, owning, putting, schema, sweeping, taking
 from dulse.transports.sqlite.bell import Bell
 from dulse.transports.sqlite.clocks import read_boot
@@ -210,7 +210,29 @@ class SQLiteStorage:
     def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
         """Take and lease ready records that have outlived their ttl_ms, wherever they stand in the queue."""
         taker = Taker(owner, lease_ms, self._boot, next(self._numbers))
-        return self._connections.write(taking.reserve_expired, queue, count, taker)
+        taken, known = self._connections.write(taking.reserve_expired, queue, count, taker)
+        if not known:
+            self._register(owner)
+        return taken
+
+    def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+    ) -> Sequence[Leased]:
+        """Take and lease heads until the queue is within both limits."""
+        limits = Target(queue, max_count=max_count, max_bytes=max_bytes)
+        if not putting.has_limit(limits):
+            return ()
+        taker = Taker(owner, lease_ms, self._boot, next(self._numbers))
+        taken, known = self._connections.write(taking.trim, limits, limit, taker)
+        if not known:
+            self._register(owner)
+        return taken
 
     def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
         """Delete taken records for good."""
@@ -340,6 +362,9 @@ class SQLiteStorage:
         drop: Sequence[str] = (),
         *,
         only_empty: bool = False,
+        if_dead: str | None = None,
     ) -> bool:
         """Write values and drop queues, if every group still has the expected revision."""
-        return self._connections.write(catalogue.change, expect, writes, drop, only_empty=only_empty)
+        return self._connections.write(
+            catalogue.change, expect, writes, drop, only_empty=only_empty, if_dead=if_dead, boot=self._boot
+        )

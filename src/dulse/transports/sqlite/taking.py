@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from dulse.model.records import Guard, Leased, Put
+from dulse.model.records import Guard, Leased, Put, Target
 from dulse.transports.sqlite.clocks import wall_ms
 from dulse.transports.sqlite.owning import hold, slack
-from dulse.transports.sqlite.putting import check_guards, write_records
+from dulse.transports.sqlite.putting import check_guards, excess, write_records
 
-__all__ = ["Taker", "forward", "release", "reserve", "reserve_expired", "settle", "settle_one"]
+__all__ = ["Taker", "forward", "release", "reserve", "reserve_expired", "settle", "settle_one", "trim"]
+
+Row = tuple[int, int, int, int, int | None, bytes]
+"""What HEADS and EXPIRED give of a record: rank, id, deliveries, since, dies, payload."""
 
 Token = tuple[int, int]
 """The record's id and the number of this taking, which no other taking of it has."""
@@ -30,6 +33,7 @@ SELECT ready.rank, ready.id, ready.deliveries, record.since, record.dies, record
 FROM ready INDEXED BY ready_by_end CROSS JOIN record ON record.id = ready.id
 WHERE ready.queue = ? AND ready.dies <= ? ORDER BY ready.dies, ready.rank, ready.id LIMIT ?
 """
+HEAD_SIZES: Final = "SELECT size FROM ready WHERE queue = ? ORDER BY rank, id LIMIT ?"
 LEASE_ONE: Final = "INSERT INTO leased VALUES (?, ?, ?, ?, ?)"
 TAKE_ONE: Final = "DELETE FROM ready WHERE queue = ? AND rank = ? AND id = ?"
 
@@ -91,20 +95,48 @@ def reserve(
     return taken, lost, known
 
 
-def reserve_expired(connection: sqlite3.Connection, queue: str, count: int, taker: Taker) -> list[Leased]:
-    """Take ready records whose time to live is over, without counting that as a delivery."""
-    now = wall_ms()
-    found = connection.execute(EXPIRED, (queue, now, max(0, count))).fetchall()
+def reserve_expired(connection: sqlite3.Connection, queue: str, count: int, taker: Taker) -> tuple[list[Leased], bool]:
+    """Take ready records whose time to live is over; also tells whether the owner was known, as `reserve` does."""
+    found = connection.execute(EXPIRED, (queue, wall_ms(), max(0, count))).fetchall()
+    return _take_undelivered(connection, queue, found, taker)
+
+
+def trim(connection: sqlite3.Connection, limits: Target, count: int, taker: Taker) -> tuple[list[Leased], bool]:
+    """Take up to `count` heads until the queue is within its limits; also tells whether the owner was known."""
+    queue = limits.queue
+    sizes = [size for (size,) in connection.execute(HEAD_SIZES, (queue, max(0, count))).fetchall()]
+    number = _number_over(sizes, *excess(connection, limits, 0, 0)) if sizes else 0
+    found = connection.execute(HEADS, (queue, number)).fetchall() if number else []
+    return _take_undelivered(connection, queue, found, taker)
+
+
+def _number_over(sizes: Sequence[int], count: int, size: int) -> int:
+    """Give how many heads have to go for so many records and bytes to be gone."""
+    for number, its_size in enumerate(sizes):
+        if number >= count and size <= 0:
+            return number
+        size -= its_size
+    return len(sizes)
+
+
+def _take_undelivered(
+    connection: sqlite3.Connection, queue: str, found: Sequence[Row], taker: Taker
+) -> tuple[list[Leased], bool]:
+    """Lease records without counting that as a delivery."""
     if not found:
-        return []
-    key, _ = hold(connection, taker.owner, taker.lease_ms, taker.boot, slack(taker.lease_ms))
+        return [], True
+    now = wall_ms()
+    key, known = hold(connection, taker.owner, taker.lease_ms, taker.boot, slack(taker.lease_ms))
     number = taker.number
     connection.executemany(LEASE_ONE, [(record, key, number, deliveries, queue) for _, record, deliveries, *_ in found])
     connection.executemany(TAKE_ONE, [(queue, rank, record) for rank, record, *_ in found])
-    return [
-        Leased((record, number), queue, payload, deliveries, max(0, now - since), dies - since)
+    taken = [
+        Leased(
+            (record, number), queue, payload, deliveries, max(0, now - since), None if dies is None else dies - since
+        )
         for _, record, deliveries, since, dies, payload in found
     ]
+    return taken, known
 
 
 def settle_one(connection: sqlite3.Connection, token: Token, owner: str) -> bool:
