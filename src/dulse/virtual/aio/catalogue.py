@@ -91,10 +91,10 @@ class Catalogue:
         """Carry out what ends with an owner's death, unless it proves to be alive; tells whether it was done."""
         for _ in range(ATTEMPTS):
             change = (await self._informed(decide, _leave)).change
+            if change is None or await self._storage.change(*change[:3], only_empty=change.only_empty, if_dead=owner):
+                return True
             if owner not in (await self._storage.dead_owners())[0]:
                 return False
-            if change is None or await self._storage.change(*change[:3], only_empty=change.only_empty):
-                return True
         return False
 
     async def _carry_out(self, decide: Callable[[View], Decision], before: _Before) -> Any:

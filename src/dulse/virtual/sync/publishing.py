@@ -25,9 +25,6 @@ logger = logging.getLogger("dulse.virtual")
 ROUTES = 10_000
 """Routes kept; beyond that the cache begins anew."""
 
-AT_ONCE = 100
-"""Records dropped in one go."""
-
 NO_ROUTE = 312
 STALE_ATTEMPTS = 200
 
@@ -148,21 +145,12 @@ class Dispatch:
         """
         if rules is None:
             return
+        count, size = rules.max_length, rules.max_length_bytes
         try:
-            while (wanted := self._excess(queue, rules)) > 0:
-                leased, _ = self.storage.reserve([(queue, wanted)], self._owner, self._lease_ms)
+            while leased := self.storage.trim(queue, count, size, self._owner, self._lease_ms):
                 self._drop(leased)
-                if not leased:
-                    return
         except errors.OperationalError as problem:
             logger.warning("queue %r is over its limit for now: %s", queue, problem)
-
-    def _excess(self, queue: str, rules: QueueRules) -> int:
-        """Tell how many records are surely too many: by number, or one while there are too many bytes."""
-        (depth,) = self.storage.depth([queue])
-        count = depth.ready - rules.max_length if rules.max_length is not None else 0
-        too_large = rules.max_length_bytes is not None and depth.size > rules.max_length_bytes
-        return max(min(count, AT_ONCE), int(too_large))
 
     def bury(self, leased: Leased, rules: QueueRules | None, reason: Reason) -> bool:
         """Send a taken record to the dead-letter exchange of its queue, or drop it; False: it was no longer ours."""
