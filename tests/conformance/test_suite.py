@@ -111,6 +111,7 @@ def test_a_requirement_is_met_by_what_the_transport_declares() -> None:
         "headers",
         "priorities",
         "delay",
+        "sizes of bodies",
         "processes",
     ]
 
