@@ -1,4 +1,4 @@
-"""How this project's tests run: coroutine tests in a loop of their own, hypothesis without a stop-watch."""
+"""How this project's tests run: coroutine tests in a loop of their own, hypothesis untimed, servers that are real."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 
 import pytest
 from hypothesis import settings
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 # A deadline would measure the machine. In CI a run is repeatable; elsewhere each one looks for new cases.
 settings.register_profile("dulse", deadline=None, derandomize="CI" in os.environ, print_blob=True)
