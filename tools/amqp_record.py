@@ -13,7 +13,6 @@ from pathlib import Path
 from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
 from dulse.amqp.methods import basic, confirm, queue
-from dulse.amqp.properties import Properties, encode
 from dulse.amqp.states import State
 
 HEADERS = {
@@ -46,7 +45,7 @@ def session(engine: Engine, exchange: Exchange) -> list[str]:
     finish(engine.open_channel())
     finish(engine.call(1, queue.Declare("dulse-golden", exclusive=True)))
     finish(engine.call(1, confirm.Select()))
-    engine.publish(1, "", "dulse-golden", encode(Properties(headers=HEADERS, priority=3)), b"golden")
+    engine.publish(1, b"golden", {"headers": HEADERS, "priority": 3}, "", "dulse-golden")
     turn()
     got = engine.call(1, basic.Get("dulse-golden", no_ack=True))
     finish(got)

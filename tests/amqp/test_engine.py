@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,15 +12,16 @@ from hypothesis import strategies as st
 
 from dulse import errors
 from dulse.amqp import frames
+from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.events import Arrived, Called, Ended, Event, Opened, Told
 from dulse.amqp.methods import basic, confirm, connection, queue
-from dulse.amqp.properties import Properties, content_header, encode
+from dulse.amqp.properties import content_header, encode
 from dulse.amqp.sasl import Plain
 from dulse.amqp.settings import Settings
 from dulse.amqp.states import State
 
-PLAIN = encode(Properties(content_type="text/plain"))
+PLAIN: dict[str, Any] = {"content_type": "text/plain"}
 
 
 def guests_only(mechanism: str, response: bytes) -> bool:
@@ -89,14 +91,15 @@ def test_a_call_is_completed_by_its_reply() -> None:
 def test_a_message_arrives_whole_at_the_server_and_back(size: int) -> None:
     client, server = with_channel()
     body = random.Random(size).randbytes(size)
-    client.publish(1, "e", "k", PLAIN, body)
+    client.publish(1, body, PLAIN, "e", "k")
     (arrived,) = settle(client, server, 999)[1]
     assert isinstance(arrived, Arrived)
-    assert (arrived.delivery.method, arrived.delivery.body) == (basic.Publish("e", "k"), body)
+    assert (arrived.content.method, arrived.content.body) == (basic.Publish("e", "k"), body)
     server.send_content(1, basic.Deliver("c", 9, False, "e", "k"), PLAIN, body)
     (back,) = settle(client, server, 999)[0]
-    assert isinstance(back, Arrived)
-    assert (back.delivery.tag, back.delivery.body, back.delivery.properties.content_type) == (9, body, "text/plain")
+    assert isinstance(back, Delivery)
+    assert (back.delivery_tag, back.consumer_tag, back.exchange, back.routing_key) == (9, "c", "e", "k")
+    assert (back.body, back.properties, back.redelivered) == (body, PLAIN, False)
 
 
 def test_the_quick_ack_is_the_method() -> None:
@@ -146,14 +149,14 @@ def test_a_channel_closed_by_both_at_once_is_closed_once() -> None:
 def test_a_closed_channel_is_refused_before_anything_is_written() -> None:
     client, _ = joined()
     with pytest.raises(errors.ChannelClosed, match="channel 1 is not open"):
-        client.publish(1, "", "k", PLAIN, b"")
+        client.publish(1, b"", PLAIN, "", "k")
     assert client.data_to_send() == b""
 
 
 def test_channel_0_takes_nothing_but_the_connections_methods() -> None:
     client, _ = joined()
     with pytest.raises(errors.InvalidArgument, match="channel 0"):
-        client.publish(0, "", "k", PLAIN, b"")
+        client.publish(0, b"", PLAIN, "", "k")
     with pytest.raises(errors.InvalidArgument, match="channel 0"):
         client.call(0, queue.Declare("q"))
     assert client.data_to_send() == b""
@@ -186,7 +189,9 @@ def test_heartbeats_are_sent_and_missed_by_the_clock_that_is_given() -> None:
 
 def test_a_message_over_the_limit_closes_its_channel_only() -> None:
     client, server = with_channel()
-    deliver = frames.frame(1, 1, basic.Deliver("c", 1).encode()) + frames.frame(2, 1, content_header(2**62, PLAIN))
+    deliver = frames.frame(1, 1, basic.Deliver("c", 1).encode()) + frames.frame(
+        2, 1, content_header(2**62, encode(PLAIN))
+    )
     (ended,) = client.receive(deliver)
     assert isinstance(ended, Ended)
     assert isinstance(ended.error, errors.ContentTooLarge)
@@ -201,7 +206,7 @@ def test_a_message_over_the_limit_closes_its_channel_only() -> None:
         frames.frame(1, 1, basic.Ack(1).encode()[:7]),
         frames.frame(1, 1, queue.DeclareOk("q").encode()),
         frames.frame(1, 1, queue.Declare("q").encode()),
-        frames.frame(2, 1, content_header(0, PLAIN)),
+        frames.frame(2, 1, content_header(0, encode(PLAIN))),
         frames.frame(3, 1, b"body"),
         frames.frame(1, 1, connection.Unblocked().encode()),
         frames.frame(8, 1, b""),

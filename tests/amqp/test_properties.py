@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dulse import errors
-from dulse.amqp.properties import LAYOUT, Properties, body_size, content_header, decode, encode
+from dulse.amqp.properties import LAYOUT, body_size, content_header, decode, encode
+from dulse.model.message import Properties
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -19,9 +20,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "table": st.dictionaries(TEXTS, st.integers(-5, 2**40) | TEXTS | st.none(), max_size=4),
     "timestamp": st.integers(0, 2**33).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
 }
-ANY = st.fixed_dictionaries({}, optional={name: VALUES[kind] for name, kind, _ in LAYOUT}).map(
-    lambda given: Properties(**given)
-)
+ANY = st.fixed_dictionaries({}, optional={name: VALUES[kind] for name, kind, _ in LAYOUT})
 
 
 @given(ANY, st.integers(0, 2**64 - 1))
@@ -41,7 +40,7 @@ def test_any_bytes_are_properties_or_a_protocol_error(data: bytes) -> None:
 
 
 def test_properties_have_the_bytes_of_the_specification() -> None:
-    properties = Properties(content_type="a/b", headers={"k": 1}, delivery_mode=2, priority=0)
+    properties = {"content_type": "a/b", "headers": {"k": 1}, "delivery_mode": 2, "priority": 0}
     expected = "003c 0000 0000000000000005 b800 03612f62 00000007 016b 4900000001 02 00".replace(" ", "")
     assert content_header(5, encode(properties)).hex() == expected
 
@@ -49,9 +48,13 @@ def test_properties_have_the_bytes_of_the_specification() -> None:
 @pytest.mark.parametrize(
     ("properties", "words"),
     [
-        (Properties(correlation_id="x" * 256), "property correlation_id is 256 bytes"),
-        (Properties(priority=256), "property priority is 256"),
-        (Properties(headers={"a": object()}), r"property headers\.a is object"),
+        ({"correlation_id": "x" * 256}, "property correlation_id is 256 bytes"),
+        ({"priority": 256}, "property priority is 256"),
+        ({"headers": {"a": object()}}, r"property headers\.a is object"),
+        ({"message_id": 5}, "property message_id is int"),
+        ({"timestamp": "now"}, "property timestamp is str"),
+        ({"timestamp": -1}, "property timestamp is -1"),
+        ({"colour": "red"}, "no message has a property 'colour'"),
     ],
 )
 def test_a_property_that_does_not_fit_is_named(properties: Properties, words: str) -> None:
@@ -68,3 +71,12 @@ def test_flags_of_no_property_are_a_protocol_error(flags: str) -> None:
 def test_a_header_of_another_class_is_a_protocol_error() -> None:
     with pytest.raises(errors.ProtocolError, match="class 50"):
         body_size(bytes.fromhex("0032 0000 0000000000000000 0000"))
+
+
+def test_what_is_none_is_left_out() -> None:
+    assert decode(content_header(0, encode({"priority": None, "type": "t"}))) == {"type": "t"}
+
+
+def test_a_timestamp_may_be_seconds_of_the_unix_time() -> None:
+    found = decode(content_header(0, encode({"timestamp": 60})))
+    assert found == {"timestamp": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}

@@ -6,20 +6,35 @@ from collections import deque
 
 from dulse import errors
 from dulse.amqp import properties
-from dulse.amqp.delivery import Delivery
+from dulse.amqp.delivery import Content, Delivery
 from dulse.amqp.expected import Expected
 from dulse.amqp.faults import violation
+from dulse.amqp.messages import Writer
 from dulse.amqp.method import Method
+from dulse.amqp.methods import basic
 from dulse.amqp.states import ChannelState
 
 
 class Channel:
     """The state of one channel number, from open to close-ok."""
 
-    __slots__ = ("_header", "_held", "_kind", "_payload", "_pieces", "_size", "largest", "number", "state", "waiting")
+    __slots__ = (
+        "_header",
+        "_held",
+        "_kind",
+        "_payload",
+        "_pieces",
+        "_size",
+        "largest",
+        "number",
+        "state",
+        "waiting",
+        "writer",
+    )
 
-    def __init__(self, number: int, state: ChannelState, largest: int) -> None:
+    def __init__(self, number: int, state: ChannelState, largest: int, frame_max: int) -> None:
         self.number = number
+        self.writer = Writer(number, frame_max)
         self.state = state
         self.largest = largest
         """Bytes of body that are taken."""
@@ -39,12 +54,17 @@ class Channel:
         """Tell whether the frames of a content are still coming."""
         return self._kind is not None
 
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether it is open and the next frame may be a method."""
+        return self.state is ChannelState.OPEN and self._kind is None
+
     def begin(self, kind: type[Method], payload: bytes) -> None:
         """Take a method that announces a content."""
         self._kind, self._payload, self._header = kind, payload, b""
         self._pieces, self._held, self._size = [], 0, -1
 
-    def take_header(self, payload: bytes) -> Delivery | None:
+    def take_header(self, payload: bytes) -> Delivery | Content | None:
         """Take a content header: the message, if its body is empty. ContentTooLarge (311): it announces too much."""
         if self._kind is None or self._size >= 0:
             raise violation(f"a content header on channel {self.number} that no method announced", 505)
@@ -55,7 +75,7 @@ class Channel:
         self._header = payload
         return self._finished() if self._size == 0 else None
 
-    def take_body(self, payload: bytes) -> Delivery | None:
+    def take_body(self, payload: bytes) -> Delivery | Content | None:
         """Take a piece of the body: the message, if it is the last."""
         if self._size < 0:
             raise violation(f"a body frame on channel {self.number} without a header", 505)
@@ -87,11 +107,23 @@ class Channel:
             each.error = error
         return failed
 
-    def _finished(self) -> Delivery:
+    def _finished(self) -> Delivery | Content:
         kind = self._kind
         if kind is None:
             raise violation(f"a body on channel {self.number} that no method announced", 505)
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.abandon()
-        return Delivery(kind, self._payload, self._header, body)
+        if kind is basic.Deliver:
+            came = basic.Deliver.decode(self._payload)
+            names = came.exchange, came.routing_key
+            return Delivery(
+                self.number, came.consumer_tag, came.delivery_tag, came.redelivered, names, self._header, body
+            )
+        if kind is basic.GetOk:
+            got = basic.GetOk.decode(self._payload)
+            names = got.exchange, got.routing_key
+            return Delivery(
+                self.number, None, got.delivery_tag, got.redelivered, names, self._header, body, got.message_count
+            )
+        return Content(kind, self._payload, self._header, body)

@@ -1,16 +1,56 @@
-"""A message as it came, decoded only as far as somebody reads it."""
+"""Messages as they came, decoded only as far as somebody reads them."""
 
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from dulse.amqp import properties
 from dulse.amqp.method import Method
-from dulse.amqp.wire import LONG_LONG, read_number, read_short_string
+from dulse.model import message
+from dulse.model.message import Properties
 
 
-class Delivery:
-    """One message: the method it came by, its properties and its body.
+class Delivery(message.Delivery):
+    """A message for a consumer, or the answer to a basic.get; its properties are decoded when they are first read.
+
+    Reading damaged properties raises ProtocolError, each time. Nobody changes what is read.
+    """
+
+    __slots__ = ("_header", "channel")
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- one call a message, and every field of it
+        self,
+        channel: int,
+        consumer_tag: str | None,
+        delivery_tag: int,
+        redelivered: bool,
+        names: tuple[str, str],
+        header: bytes,
+        body: bytes,
+        message_count: int | None = None,
+    ) -> None:
+        self.channel = channel
+        self.consumer_tag = consumer_tag
+        self.delivery_tag = delivery_tag
+        self.redelivered = redelivered
+        self.exchange, self.routing_key = names
+        self.body = body
+        self.message_count = message_count
+        self._header = header
+
+    if not TYPE_CHECKING:  # for a type checker `properties` is simply there
+
+        def __getattr__(self, name: str) -> Any:
+            """Decode the properties, whose slot is empty until then."""
+            if name != "properties":
+                raise AttributeError(name)
+            self.properties = found = properties.decode(self._header)
+            return found
+
+
+class Content:
+    """A message that came by another way: returned to a client, or published to a server.
 
     Reading a damaged part raises ProtocolError, each time.
     """
@@ -23,7 +63,7 @@ class Delivery:
         self._header = header
 
     def __repr__(self) -> str:
-        return f"<Delivery: {self.kind.name}, {len(self.body)} bytes>"
+        return f"<Content: {self.kind.name}, {len(self.body)} bytes>"
 
     @cached_property
     def method(self) -> Method:
@@ -31,12 +71,6 @@ class Delivery:
         return self.kind.decode(self._payload)
 
     @cached_property
-    def properties(self) -> properties.Properties:
+    def properties(self) -> Properties:
         """The properties with the headers."""
         return properties.decode(self._header)
-
-    @cached_property
-    def tag(self) -> int:
-        """The delivery tag of a basic.deliver, without decoding the rest."""
-        _, at = read_short_string(self._payload, 4, len(self._payload))
-        return read_number(LONG_LONG, self._payload, at, len(self._payload))[0]

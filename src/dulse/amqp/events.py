@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dulse.amqp.delivery import Delivery
+from dulse.amqp.delivery import Content, Delivery
 from dulse.amqp.expected import Expected
 from dulse.amqp.method import Method
 
@@ -19,10 +19,10 @@ class Opened:
 
 @dataclass(slots=True)
 class Arrived:
-    """A whole message: delivered or returned to a client, published to a server. `delivery.kind` says which."""
+    """A whole message that was returned to a client, or published to a server."""
 
     channel: int
-    delivery: Delivery
+    content: Content
 
 
 @dataclass(slots=True)
@@ -57,4 +57,5 @@ class Ended:
     error: Exception | None
 
 
-Event: TypeAlias = Opened | Arrived | Told | Called | Replied | Ended
+Event: TypeAlias = Delivery | Opened | Arrived | Told | Called | Replied | Ended
+"""A Delivery, a message for one of the consumers, is an event itself."""

@@ -59,56 +59,44 @@ def body_frames(channel: int, body: bytes, maximum: int) -> list[bytes]:
     return pieces
 
 
-class Splitter:
-    """Cuts the peer's bytes into frames, however they were cut on the way.
+def read_frame(data: bytes, at: int, maximum: int) -> tuple[Frame | None, int]:
+    """Read the frame that begins at `at`, and give where the next one does.
 
-    Keeps less than one frame. After a ProtocolError the stream is lost: it must not be fed again.
+    While it is incomplete: None, and how many octets there must be from `at` on to go further. ProtocolError (501):
+    it is damaged, unknown, or over the maximum, which its first 7 octets tell.
     """
+    length = len(data)
+    if length - at < 7:
+        return None, 7
+    kind, channel, size = _HEAD.unpack_from(data, at)
+    if size > maximum - OVERHEAD or kind not in _KINDS:
+        raise _bad_head(data[at : at + 20], kind, size, maximum)
+    stop = at + 7 + size
+    if stop >= length:
+        return None, stop + 1 - at
+    if data[stop] != 0xCE:
+        raise violation(f"a frame of {size} bytes ends with {data[stop]:#04x}, not 0xce", 501)
+    return (kind, channel, data[at + 7 : stop]), stop + 1
 
-    __slots__ = ("_rest", "maximum")
 
-    def __init__(self, maximum: int = SMALLEST_MAXIMUM) -> None:
-        self.maximum = maximum
-        """The largest frame that is taken, with its overhead; the owner sets it when the peers have tuned."""
-        self._rest = b""
+def read_frames(data: bytes) -> list[Frame]:
+    """Read frames of our own that are whole, whatever their size."""
+    found: list[Frame] = []
+    frame, at = read_frame(data, 0, 1 << 32)
+    while frame is not None:
+        found.append(frame)
+        frame, at = read_frame(data, at, 1 << 32)
+    return found
 
-    def __repr__(self) -> str:
-        return f"<Splitter: {len(self._rest)} bytes of a frame, frames up to {self.maximum}>"
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Give the frames that are complete now; ProtocolError (501): damaged, unknown or over the maximum."""
-        if self._rest:
-            data = self._rest + data
-        found: list[Frame] = []
-        at, length, largest = 0, len(data), self.maximum - OVERHEAD
-        unpack, append = _HEAD.unpack_from, found.append
-        while length - at >= 7:
-            kind, channel, size = unpack(data, at)
-            if size > largest or kind not in _KINDS:
-                raise _bad_head(data[at:], kind, size, self.maximum)
-            stop = at + 7 + size
-            if stop >= length:
-                break
-            if data[stop] != 0xCE:
-                raise violation(f"a frame of {size} bytes ends with {data[stop]:#04x}, not 0xce", 501)
-            append((kind, channel, data[at + 7 : stop]))
-            at = stop + 1
-        self._rest = data[at:]
-        return found
+def read_protocol_header(data: bytes) -> bool:
+    """As a server, look at what a client begins with: True, or False while the 8 bytes are incomplete.
 
-    def take_protocol_header(self, data: bytes) -> bytes | None:
-        """As a server, take the 8 bytes a client begins with: what follows them, or None while they are incomplete.
-
-        ProtocolError: the peer speaks something else; answer with `PROTOCOL_HEADER` and close (§4.2.2).
-        """
-        self._rest += data
-        size = min(len(self._rest), len(PROTOCOL_HEADER))
-        if self._rest[:size] != PROTOCOL_HEADER[:size]:
-            raise violation(f"a client began with {self._rest[:8]!r}, not {PROTOCOL_HEADER!r}", 501)
-        if size < len(PROTOCOL_HEADER):
-            return None
-        more, self._rest = self._rest[size:], b""
-        return more
+    ProtocolError: the peer speaks something else; answer with `PROTOCOL_HEADER` and close (§4.2.2).
+    """
+    if not PROTOCOL_HEADER.startswith(data[: len(PROTOCOL_HEADER)]):
+        raise violation(f"a client began with {data[:8]!r}, not {PROTOCOL_HEADER!r}", 501)
+    return len(data) >= len(PROTOCOL_HEADER)
 
 
 _KINDS = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
@@ -118,5 +106,5 @@ def _bad_head(data: bytes, kind: int, size: int, maximum: int) -> Exception:
     if data[:4] == b"AMQP":
         return violation(f"the server wants another protocol: {data[:8]!r} instead of {PROTOCOL_HEADER!r}", 501)
     if kind not in _KINDS:
-        return violation(f"a frame of type {kind}; does the peer speak AMQP 0-9-1, and without TLS? {data[:20]!r}", 501)
+        return violation(f"a frame of type {kind}; does the peer speak AMQP 0-9-1, and without TLS? {data!r}", 501)
     return violation(f"a frame of {size + OVERHEAD} bytes was announced, and {maximum} are allowed", 501)

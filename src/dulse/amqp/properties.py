@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from dulse.amqp.faults import unwritable, violation
 from dulse.amqp.tables import decode_array, decode_table, encode_array, encode_table
-from dulse.amqp.wire import LONG_LONG, OCTET, SHORT, read_number, read_short_string, short_string
+from dulse.amqp.wire import LONG, LONG_LONG, OCTET, SHORT, read_number, read_short_string, short_string
+from dulse.model.message import Properties
 
 LAYOUT = (
     ("content_type", "shortstr", 1 << 15),
@@ -32,58 +31,37 @@ LAYOUT = (
 
 HEAD = Struct(">HHQ")
 """Class, weight and size of the body, in front of the flags."""
+BASIC = 60
+"""The only class whose methods carry contents."""
+_NAMES = frozenset(name for name, _, _ in LAYOUT)
 _UNKNOWN = 0b11  # the lowest flag says that more flags follow, which no class needs; the next has no property
-_BASIC = 60
-
-
-@dataclass(slots=True)
-class Properties:
-    """The properties of one message; None means absent, which is not the same as empty."""
-
-    content_type: str | None = None
-    content_encoding: str | None = None
-    headers: dict[str, Any] | None = None
-    delivery_mode: int | None = None
-    priority: int | None = None
-    correlation_id: str | None = None
-    reply_to: str | None = None
-    expiration: str | None = None
-    message_id: str | None = None
-    timestamp: datetime | None = None
-    type: str | None = None
-    user_id: str | None = None
-    app_id: str | None = None
-    cluster_id: str | None = None
+_MOST_TABLES = 256
+_LARGEST_TABLE = 4096
 
 
 def encode(properties: Properties) -> bytes:
-    """Write flags and values, which `content_header` completes; EncodeError names the property that does not fit."""
-    if properties.headers is None and properties.correlation_id is None and properties.message_id is None:
-        return _encode_usual(*(getattr(properties, name) for name, _, _ in LAYOUT))
-    return _encode(properties)
+    """Write flags and values, which `content_header` completes; what is absent or None is left out.
 
-
-@lru_cache(maxsize=256)
-def _encode_usual(*values: Any) -> bytes:
-    """Write properties that many messages share: once (their fields are plain values, told apart by ==)."""
-    return _encode(Properties(*values))
-
-
-def _encode(properties: Properties) -> bytes:
+    EncodeError names the property that is unknown or does not fit.
+    """
+    if not properties.keys() <= _NAMES:
+        unknown = ", ".join(map(repr, sorted(properties.keys() - _NAMES)))
+        raise unwritable(f"no message has a property {unknown}; send it as a header")
     flags = 0
     chunks = [b""]
     for name, kind, flag in LAYOUT:
-        value = getattr(properties, name)
-        if value is not None:
-            flags |= flag
-            chunks.append(_written(kind, value, f"the property {name}"))
+        if name in properties:
+            value = properties[name]
+            if value is not None:
+                flags |= flag
+                chunks.append(_written(kind, value, f"the property {name}"))
     chunks[0] = SHORT.pack(flags)
     return b"".join(chunks)
 
 
 def content_header(size: int, encoded: bytes) -> bytes:
     """Write the payload of a header frame for a body of `size` bytes with what `encode` gave."""
-    return HEAD.pack(_BASIC, 0, size) + encoded
+    return HEAD.pack(BASIC, 0, size) + encoded
 
 
 def body_size(payload: bytes) -> int:
@@ -91,45 +69,76 @@ def body_size(payload: bytes) -> int:
     if len(payload) < HEAD.size + SHORT.size:
         raise violation(f"a content header of {len(payload)} bytes is too short", 501)
     group, _, size = HEAD.unpack_from(payload)
-    if group != _BASIC:
-        raise violation(f"a content header of class {group}, where basic ({_BASIC}) was announced", 501)
+    if group != BASIC:
+        raise violation(f"a content header of class {group}, where basic ({BASIC}) was announced", 501)
     return int(size)
 
 
 def decode(payload: bytes) -> Properties:
-    """Read the properties out of the payload of a header frame; ProtocolError: they are damaged."""
+    """Read the properties out of the payload of a header frame; ProtocolError: they are damaged.
+
+    Their headers may be shared by messages alike: whoever gets them changes nothing.
+    """
     end = len(payload)
     flags, at = read_number(SHORT, payload, HEAD.size, end)
     if flags & _UNKNOWN:
         raise violation(f"a content header with flags of no property: {flags:#06x}")
-    found: dict[str, Any] = {}
+    found: Properties = {}
     for name, kind, flag in LAYOUT:
         if flags & flag:
             found[name], at = _read(kind, payload, at, end)
     if at != end:
         raise violation(f"a content header has {end - at} bytes more than its properties")
-    return Properties(**found)
+    return found
 
 
 def _written(kind: str, value: Any, what: str) -> bytes:
     if kind == "shortstr":
+        if not isinstance(value, str):
+            raise unwritable(f"{what} is {type(value).__name__}, and AMQP carries text there: {value!r:.60}")
         return short_string(value, what)
     if kind == "table":
         return encode_table(value, what)
-    if kind == "octet":
-        if not 0 <= value <= 255:
-            raise unwritable(f"{what} is {value}, and AMQP allows 0 to 255")
-        return OCTET.pack(value)
-    return encode_array([value], what)[5:]
+    if isinstance(value, int):
+        return _number(LONG_LONG if kind == "timestamp" else OCTET, value, what)
+    if kind == "timestamp" and isinstance(value, datetime):
+        return encode_array([value], what)[5:]
+    raise unwritable(f"{what} is {type(value).__name__}, and AMQP carries a {kind} there: {value!r:.60}")
+
+
+def _number(form: Struct, value: int, what: str) -> bytes:
+    if not 0 <= value < 1 << 8 * form.size:
+        raise unwritable(f"{what} is {value}, and AMQP allows 0 to {(1 << 8 * form.size) - 1}")
+    return form.pack(value)
 
 
 def _read(kind: str, data: bytes, at: int, end: int) -> tuple[Any, int]:
     if kind == "shortstr":
         return read_short_string(data, at, end)
     if kind == "table":
-        return decode_table(data, at, end)
+        return _read_table(data, at, end)
     if kind == "octet":
         return read_number(OCTET, data, at, end)
     seconds, stop = read_number(LONG_LONG, data, at, end)
     wrapped = b"\x00\x00\x00\x09T" + LONG_LONG.pack(seconds)
     return decode_array(wrapped, 0, len(wrapped))[0][0], stop
+
+
+def _read_table(data: bytes, at: int, end: int) -> tuple[dict[str, Any], int]:
+    """Read headers, those that many messages share only once."""
+    size, start = read_number(LONG, data, at, end)
+    stop = start + size
+    if size > _LARGEST_TABLE or stop > end:
+        return decode_table(data, at, end)
+    raw = data[at:stop]
+    table = _TABLES.get(raw)
+    if table is None:
+        table, _ = decode_table(data, at, end)
+        if len(_TABLES) >= _MOST_TABLES:
+            _TABLES.clear()
+        _TABLES[raw] = table
+    return table, stop
+
+
+_TABLES: dict[bytes, dict[str, Any]] = {}
+"""By their bytes: at most 1 MiB, whatever is received."""

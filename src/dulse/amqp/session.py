@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from dulse import errors
-from dulse.amqp import frames, properties
+from dulse.amqp import frames
 from dulse.amqp.channel import Channel
 from dulse.amqp.events import Ended, Event, Opened, Replied
 from dulse.amqp.expected import Expected
 from dulse.amqp.faults import misuse, violation
 from dulse.amqp.method import Method
-from dulse.amqp.methods import basic, connection
+from dulse.amqp.methods import channel, connection
+from dulse.amqp.reading import Reader
 from dulse.amqp.sasl import choose
 from dulse.amqp.settings import Settings, agreed, frame_maximum
 from dulse.amqp.states import CLIENT_STEPS, SERVER_STEPS, ChannelState, State
-
-_CACHED_ROUTES = 1000
 
 
 class Session:
@@ -34,13 +33,22 @@ class Session:
         self.heartbeat = 0
         """Seconds, as agreed; 0: none."""
         self.error: Exception | None = None
-        self._splitter = frames.Splitter(frames.SMALLEST_MAXIMUM)
-        self._channels = {0: Channel(0, ChannelState.OPEN, 0)}
-        self._out: list[bytes] = [] if server else [frames.PROTOCOL_HEADER]
-        self._routes: dict[tuple[int, str, str, bool], bytes] = {}
+        self.events: list[Event] = []
+        """What was taken in and nobody has seen yet."""
+        self._channels: dict[int, Channel] = {}
+        self._zero = Channel(0, ChannelState.OPEN, 0, 0)
+        self._reader = Reader(self._channels, frames.SMALLEST_MAXIMUM - frames.OVERHEAD, self.settings.message_max)
+        self.inbox: list[bytes] = []
+        """What came from the peer and is not taken in yet."""
+        self.out: list[bytes] = [] if server else [frames.PROTOCOL_HEADER]
+        """What shall be sent, in order."""
+        self.has_spoken = True
+        """Set when anything was sent; only who sends without `data_to_send` sets it."""
+        self._counted = self._held = self._needed = 0
+        self._torn = False
         self._greeted = not server
         self._received_at = self._sent_at = -1.0
-        self._heard = self._spoke = True
+        self._heard = True
 
     @property
     def closed(self) -> bool:
@@ -101,32 +109,40 @@ class Session:
         if 0 < size < frames.SMALLEST_MAXIMUM:
             raise violation(f"a frame maximum of {size}, and every peer takes {frames.SMALLEST_MAXIMUM}", 501)
         self.channel_max = agreed(self.settings.channel_max, channels)
-        self.frame_max = self._splitter.maximum = frame_maximum(self.settings.frame_max, size)
+        self.frame_max = frame_maximum(self.settings.frame_max, size)
+        self._reader.largest = self.frame_max - frames.OVERHEAD
 
     # Endings
 
     def _drop(self, found: Channel, error: Exception | None, events: list[Event]) -> None:
         del self._channels[found.number]
-        self._routes = {key: front for key, front in self._routes.items() if key[0] != found.number}
         failed = error or errors.make(errors.ChannelClosed, f"channel {found.number} is closed", code=504)
         events.extend(Replied(found.number, each) for each in found.fail(failed))
         events.append(Ended(found.number, error))
 
+    def _part(self, found: Channel, close: channel.Close) -> Expected:
+        """Ask the peer to close a channel; until it has, what comes on it is dropped."""
+        found.abandon()
+        expected = self._ask(found, close)
+        found.state = ChannelState.CLOSING
+        return expected
+
     def _fail_all(self, error: Exception) -> list[Event]:
-        return [Replied(each.number, failed) for each in self._channels.values() for failed in each.fail(error)]
+        every = [self._zero, *self._channels.values()]
+        return [Replied(each.number, failed) for each in every for failed in each.fail(error)]
 
     def _end(self, error: Exception | None) -> list[Event]:
         self.state, self.error = State.CLOSED, error
         failed = self._fail_all(error or errors.make(errors.ConnectionClosed, "the connection is closed"))
         return [*failed, Ended(0, error)]
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> list[Event]:
         """Tell the peer what it did wrong, as far as it would understand, and fail all calls."""
         if not self._greeted:
-            self._out.append(frames.PROTOCOL_HEADER)
+            self.out.append(frames.PROTOCOL_HEADER)
         elif self.state not in {State.GREETING, State.CLOSED}:
             self._write(0, connection.Close(501, str(error)[:80].encode("ascii", "replace").decode(), 0, 0))
-        self._end(error)
+        return self._end(error)
 
     # Writing
 
@@ -136,7 +152,7 @@ class Session:
 
     def _usable(self, number: int) -> Channel:
         self._check_open()
-        found = self._channels.get(number)
+        found = self._channels.get(number) if number else self._zero
         if found is None or found.state is not ChannelState.OPEN:
             raise errors.make(errors.ChannelClosed, f"channel {number} is not open; open a new one", code=504)
         return found
@@ -153,17 +169,4 @@ class Session:
         return expected
 
     def _write(self, number: int, method: Method) -> None:
-        self._out.append(frames.method_frame(number, method.encode(), self.frame_max))
-
-    def _route(self, key: tuple[int, str, str, bool]) -> bytes:
-        number, exchange, routing_key, mandatory = key
-        method = basic.Publish(exchange, routing_key, mandatory)
-        front = frames.method_frame(number, method.encode(), self.frame_max)
-        if len(self._routes) >= _CACHED_ROUTES:
-            self._routes.clear()
-        self._routes[key] = front
-        return front
-
-    def _content(self, number: int, front: bytes, header: bytes, body: bytes) -> None:
-        head = frames.header_frame(number, properties.content_header(len(body), header), self.frame_max)
-        self._out += (front, head, *frames.body_frames(number, body, self.frame_max))
+        self.out.append(frames.method_frame(number, method.encode(), self.frame_max))
