@@ -8,6 +8,7 @@
     │   │   ├── ConnectionLost      it was open and broke
     │   │   ├── ConnectionRefused   nobody listens, or the host is unknown
     │   │   ├── AuthenticationFailed
+    │   │   ├── CertificateInvalid  the broker's TLS certificate does not prove who it is
     │   │   ├── ProtocolError       the peer does not speak the protocol
     │   │   └── ConnectionClosed    used after close()
     │   ├── StorageError            the store behind a virtual transport
@@ -60,6 +61,7 @@ __all__ = [
     "AccessRefused",
     "AuthenticationFailed",
     "Blocked",
+    "CertificateInvalid",
     "ChannelClosed",
     "ChannelError",
     "ChannelLimitExceeded",
@@ -139,6 +141,12 @@ class ConnectionRefused(ConnectionError):
 
 class AuthenticationFailed(ConnectionError):
     """The broker does not accept these credentials."""
+
+    retryable = False
+
+
+class CertificateInvalid(ConnectionError):
+    """The broker's certificate has expired, is for another name, or is signed by nobody whom we trust."""
 
     retryable = False
 
