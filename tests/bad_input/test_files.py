@@ -87,7 +87,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> 
     error = refused(path)
 
     assert isinstance(error, errors.StorageCorrupt)
-    assert "newer dulse (schema 99, ours 1): upgrade" in str(error)
+    assert "newer dulse (schema 99, ours 2): upgrade" in str(error)
     assert digest(path) == before
 
 

@@ -22,8 +22,6 @@ class Capabilities(NamedTuple):
     """A put on outdated routing is noticed by the store."""
     exact_limits: bool = True
     """Length limits hold exactly; otherwise they may be exceeded for a moment by competing publishers."""
-    sizes: Literal["body", "record"] = "record"
-    """What counts towards a limit in bytes: the body alone, as with RabbitMQ, or all that is stored of a message."""
     priorities: int = 255
     """The highest priority kept apart."""
     max_delay: float | None = None

@@ -36,6 +36,8 @@ class Put(NamedTuple):
 
     payload: Payload
     targets: Sequence[Target]
+    size: int = 0
+    """Bytes of the body, which alone count towards a limit in bytes, as with RabbitMQ."""
 
 
 class Guard(NamedTuple):
@@ -85,7 +87,7 @@ class Depth(NamedTuple):
     leased: int
     delayed: int
     size: int
-    """Bytes of the ready records."""
+    """Of the ready records, added up: what each put said."""
 
 
 class Group(NamedTuple):

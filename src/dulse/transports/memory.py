@@ -37,11 +37,9 @@ class _Shut:
 
 
 class MemoryStorage:
-    """The Storage contract on the store of one name. A payload is a `dulse.model.message.Record`."""
+    """The Storage contract on the store of one name. A payload is a `dulse.model.message.Record`, whose body counts."""
 
-    capabilities: Final = Capabilities(
-        objects=True, sizes="body", leases="process", durable="nothing", shared=False, wake="push"
-    )
+    capabilities: Final = Capabilities(objects=True, leases="process", durable="nothing", shared=False, wake="push")
 
     def __init__(self, name: str, clock: Clock) -> None:
         self._name = name
@@ -113,7 +111,7 @@ class MemoryStorage:
             now = store.monotonic()
             queues = store.queues
             index = -1
-            for payload, targets in puts:
+            for payload, targets, _ in puts:
                 index += 1
                 for target in targets:
                     name, priority, ttl_ms, delay_ms, max_count, max_bytes, _ = target
@@ -386,8 +384,8 @@ def _parked(puts: Iterable[Put], park: str | None, group: str) -> list[Put]:
     """Send all payloads to the parking queue, or raise, since the topology has changed."""
     if park is None:
         raise StaleTopology(group)
-    return [Put(payload, (Target(park),)) for payload, _ in puts]
+    return [put._replace(targets=(Target(park),)) for put in puts]
 
 
 def _unlimited(put: Put) -> Put:
-    return Put(put.payload, [target._replace(max_count=None, max_bytes=None) for target in put.targets])
+    return put._replace(targets=[target._replace(max_count=None, max_bytes=None) for target in put.targets])

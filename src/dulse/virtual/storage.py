@@ -68,6 +68,8 @@ class Storage(Protocol):
     ) -> Sequence[Problem] | None:
         """Write all puts into all their targets in one step, if every guard holds; empty answer: all stored.
 
+        Limits in bytes count the `size` of each put, never the payload's own.
+
         A put without targets writes nothing but has its guards checked. A guard that fails: with `park` the payloads go
         to that queue, to be routed again by anybody; without, nothing is written and StaleTopology is raised.
         `publisher` names a sequence and this call's number in it: a number that is not the next one writes nothing, so

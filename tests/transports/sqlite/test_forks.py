@@ -161,7 +161,7 @@ def test_a_fork_in_the_middle_of_a_transaction_leaves_the_file_to_the_parent(
             storage.open(5)
 
     def step(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO record (queue, rank, since, payload) VALUES ('q', 0, 0, x'31')")
+        connection.execute("INSERT INTO record (queue, rank, since, size, payload) VALUES ('q', 0, 0, 1, x'31')")
         joins.append(fork(child))
 
     monkeypatch.setattr(forks, "PATIENCE", 0.01)

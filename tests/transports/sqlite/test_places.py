@@ -94,8 +94,15 @@ def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Pat
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     foreign(tmp_path / "new", f"PRAGMA application_id = {schema.APPLICATION}", "PRAGMA user_version = 99")
 
-    with pytest.raises(errors.StorageCorrupt, match=r"newer dulse \(schema 99, ours 1\): upgrade"):
+    with pytest.raises(errors.StorageCorrupt, match=r"newer dulse \(schema 99, ours 2\): upgrade"):
         opened(tmp_path / "new")
+
+
+def test_a_file_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    foreign(tmp_path / "old", f"PRAGMA application_id = {schema.APPLICATION}", "PRAGMA user_version = 1")
+
+    with pytest.raises(errors.StorageCorrupt, match=r"older dulse \(schema 1, ours 2\).*let that release empty"):
+        opened(tmp_path / "old")
 
 
 def test_a_broker_whose_tables_are_gone_is_told(tmp_path: Path) -> None:

@@ -158,10 +158,10 @@ def test_a_call_in_the_middle_of_a_transaction_is_stored_once_and_so_is_the_tran
 
     def step(connection: sqlite3.Connection) -> int:
         times.append(1)
-        connection.execute("INSERT INTO record (queue, rank, since, payload) VALUES ('q', 0, 0, x'31')")
+        connection.execute("INSERT INTO record (queue, rank, since, size, payload) VALUES ('q', 0, 0, 1, x'31')")
         if len(times) == 1:
             put(storage, b"in", b"between")
-        connection.execute("INSERT INTO record (queue, rank, since, payload) VALUES ('q', 0, 0, x'32')")
+        connection.execute("INSERT INTO record (queue, rank, since, size, payload) VALUES ('q', 0, 0, 1, x'32')")
         return len(times)
 
     assert storage._connections.write(step) == 2
@@ -173,7 +173,7 @@ def test_a_call_in_between_that_fails_undoes_nothing_but_itself(storage: SQLiteS
     times = []
 
     def step(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO record (queue, rank, since, payload) VALUES ('q', 0, 0, x'31')")
+        connection.execute("INSERT INTO record (queue, rank, since, size, payload) VALUES ('q', 0, 0, 1, x'31')")
         times.append(1)
         if len(times) == 1:
             with pytest.raises(StaleTopology):
@@ -186,7 +186,7 @@ def test_a_call_in_between_that_fails_undoes_nothing_but_itself(storage: SQLiteS
 
 def test_an_exception_out_of_the_middle_of_a_transaction_undoes_it(storage: SQLiteStorage) -> None:
     def step(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO record (queue, rank, since, payload) VALUES ('q', 0, 0, x'31')")
+        connection.execute("INSERT INTO record (queue, rank, since, size, payload) VALUES ('q', 0, 0, 1, x'31')")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

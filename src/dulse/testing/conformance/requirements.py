@@ -33,9 +33,6 @@ REQUIREMENTS: Mapping[str, Requirement] = {
     "delay": Requirement("delays", lambda capabilities: capabilities.max_delay != 0, "delay"),
     "order": Requirement("first in, first out", lambda capabilities: capabilities.ordered),
     "exact limits": Requirement("limits that hold exactly", lambda capabilities: capabilities.exact_limits),
-    "sizes of bodies": Requirement(
-        "counting the bytes of bodies alone", lambda capabilities: capabilities.sizes == "body"
-    ),
     "exact depth": Requirement("exact counts", lambda capabilities: capabilities.exact_depth),
     "peek": Requirement("looking into queues", lambda capabilities: capabilities.peek, "peek"),
     "processes": Requirement("several processes on one broker", lambda capabilities: capabilities.shared),

@@ -20,6 +20,9 @@ OTHER = "owner two"
 LONG_MS = 600_000
 """A lease that does not end during a case."""
 
+HEAD = b"properties and headers:"
+"""Stands before each body: what a store keeps besides, and does not count."""
+
 PATIENCE = 20.0
 """Real seconds until a case gives up waiting for another thread."""
 
@@ -41,13 +44,14 @@ class StorageBench:
         time.sleep(seconds)
 
     def make_payload(self, body: bytes) -> Payload:
-        """Make a payload the store takes whose size, as `depth` counts it, is that of `body`."""
-        return body
+        """Make a payload the store takes; it may be larger than the body, whose size alone counts towards limits."""
+        return HEAD + body
 
     def body_of(self, payload: Payload) -> bytes:
         """Give the body that `make_payload` was given."""
         assert isinstance(payload, bytes)
-        return payload
+        assert payload.startswith(HEAD)
+        return payload.removeprefix(HEAD)
 
     @contextmanager
     def opened(self) -> Iterator[Storage]:
@@ -75,7 +79,7 @@ class StorageBench:
     def put(self, storage: Storage, queue: str, *bodies: bytes, **numbers: Any) -> Sequence[Problem]:
         """Put records into one queue in one call; `numbers` are the fields of Target."""
         target = Target(queue, **numbers)
-        return self.decided(storage, [Put(self.make_payload(body), [target]) for body in bodies])
+        return self.decided(storage, [Put(self.make_payload(body), [target], len(body)) for body in bodies])
 
     def decided(
         self,

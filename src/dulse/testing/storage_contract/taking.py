@@ -204,7 +204,7 @@ class Forwarding(StorageBench):
 
     def moved(self, *queues: str, body: bytes = b"moved") -> list[Put]:
         """Make a put of one record to some queues."""
-        return [Put(self.make_payload(body), [Target(queue) for queue in queues])]
+        return [Put(self.make_payload(body), [Target(queue) for queue in queues], len(body))]
 
     def test_forward_settles_one_record_and_puts_another(self, storage: Storage) -> None:
         self.put(storage, "q", b"1")
@@ -214,6 +214,14 @@ class Forwarding(StorageBench):
 
         assert storage.depth(["q"])[0][:3] == (0, 0, 0)
         assert self.drained(storage, "dead") == self.drained(storage, "letters") == [b"moved"]
+
+    def test_a_forwarded_record_has_the_size_it_was_put_with(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1")
+        (record,) = self.take(storage, "q")
+
+        storage.forward(record.token, OWNER, self.moved("dead", body=b"12345"))
+
+        assert storage.depth(["dead"])[0].size == len(b"12345")
 
     def test_a_forwarded_record_begins_anew(self, storage: Storage) -> None:
         self.put(storage, "q", b"1")

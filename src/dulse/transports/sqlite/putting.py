@@ -12,12 +12,12 @@ from dulse.virtual.storage import StaleTopology
 
 __all__ = ["check_guards", "excess", "last_number", "put_all", "put_one", "write_records"]
 
-_INSERT: Final = "INSERT INTO record (queue, rank, since, dies, due, payload)"
-PUT: Final = f"{_INSERT} VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT: Final = "INSERT INTO record (queue, rank, since, dies, due, size, payload)"
+PUT: Final = f"{_INSERT} VALUES (?, ?, ?, ?, ?, ?, ?)"
 _HOLDS: Final = "coalesce((SELECT revision FROM revision WHERE grp = ?), 0) = ?"
 PUT_GUARDED: Final = [
     PUT,
-    *(f"{_INSERT} SELECT ?, ?, ?, ?, ?, ? WHERE {' AND '.join([_HOLDS] * guards)}" for guards in range(1, 9)),
+    *(f"{_INSERT} SELECT ?, ?, ?, ?, ?, ?, ? WHERE {' AND '.join([_HOLDS] * guards)}" for guards in range(1, 9)),
 ]
 """One record into one queue if so many guards hold: by far the most frequent statement."""
 
@@ -31,18 +31,19 @@ FORGET_PUBLISHERS: Final = "DELETE FROM publisher WHERE at < ?"
 PUBLISHER_MS: Final = 30 * 86_400_000
 """A publisher silent for so long has ended: its number is deleted."""
 
-Row = tuple[str, int, int, int | None, int | None, bytes]
+Row = tuple[str, int, int, int | None, int | None, int, bytes]
 
 
-def _row(target: Target, payload: bytes, now: int) -> Row:
+def _row(target: Target, put: Put, now: int) -> Row:
     queue, priority, ttl_ms, delay_ms = target[:4]
     since = now + delay_ms
-    return queue, -priority, since, None if ttl_ms is None else since + ttl_ms, since if delay_ms else None, payload
+    dies = None if ttl_ms is None else since + ttl_ms
+    return queue, -priority, since, dies, since if delay_ms else None, put.size, put.payload
 
 
-def put_one(connection: sqlite3.Connection, payload: bytes, target: Target, guards: Sequence[Guard]) -> bool:
+def put_one(connection: sqlite3.Connection, put: Put, target: Target, guards: Sequence[Guard]) -> bool:
     """Write one record into one queue without limits; False: a guard failed."""
-    row = _row(target, payload, wall_ms())
+    row = _row(target, put, wall_ms())
     if not guards:
         connection.execute(PUT, row)
         return True
@@ -74,7 +75,7 @@ def put_all(
     except StaleTopology:
         if park is None:
             raise
-        puts = [Put(put.payload, (Target(park),)) for put in puts]
+        puts = [put._replace(targets=(Target(park),)) for put in puts]
     return write_records(connection, puts, limited=True)
 
 
@@ -98,7 +99,7 @@ def write_records(connection: sqlite3.Connection, puts: Sequence[Put], *, limite
     now = wall_ms()
     if limited and any(has_limit(target) for put in puts for target in put.targets):
         return _write_limited(connection, puts, now)
-    connection.executemany(PUT, [_row(target, payload, now) for payload, targets in puts for target in targets])
+    connection.executemany(PUT, [_row(target, put, now) for put in puts for target in put.targets])
     return ()
 
 
@@ -110,15 +111,15 @@ def has_limit(target: Target) -> bool:
 def _write_limited(connection: sqlite3.Connection, puts: Sequence[Put], now: int) -> Sequence[Problem]:
     problems: list[Problem] = []
     checked: dict[str, tuple[int, Target]] = {}
-    for index, (payload, targets) in enumerate(puts):
-        for target in targets:
+    for index, put in enumerate(puts):
+        for target in put.targets:
             if has_limit(target):
-                if target.refuse and excess(connection, target, 1, len(payload)) != (0, 0):
+                if target.refuse and excess(connection, target, 1, put.size) != (0, 0):
                     problems.append(Problem(index, target.queue, -1))
                     continue
                 if not target.refuse:
                     checked[target.queue] = index, target
-            connection.execute(PUT, _row(target, payload, now))
+            connection.execute(PUT, _row(target, put, now))
     for queue, (index, target) in checked.items():
         over = excess(connection, target, 0, 0)
         if over != (0, 0):

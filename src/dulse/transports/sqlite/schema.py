@@ -1,4 +1,4 @@
-"""Makes a new file a broker, and recognizes files that are none, or one of a newer version."""
+"""Makes a new file a broker, and recognizes files that are none, or one of another version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["APPLICATION", "VERSION", "ensure"]
 APPLICATION: Final = 0x64756C73
 """PRAGMA application_id of our files: "duls"."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """PRAGMA user_version of our files: raised with every change of the tables."""
 
 OLDEST_SQLITE: Final = (3, 24, 0)
@@ -45,6 +45,12 @@ def _is_ours(connection: sqlite3.Connection, path: str) -> bool:
     if application == APPLICATION:
         if version > VERSION:
             text = f"{path} was made by a newer dulse (schema {version}, ours {VERSION}): upgrade, or name another file"
+            raise errors.make(errors.StorageCorrupt, text)
+        if version < VERSION:
+            text = (
+                f"{path} was made by an older dulse (schema {version}, ours {VERSION}), which this one cannot read: "
+                "let that release empty its queues, and name another file"
+            )
             raise errors.make(errors.StorageCorrupt, text)
         return True
     if application == 0 and things == 0:

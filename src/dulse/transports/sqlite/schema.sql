@@ -1,4 +1,4 @@
--- The tables of an SQLite broker, version 1.
+-- The tables of an SQLite broker, version 2.
 --
 -- A record never changes once it is written: what does change (ready, leased, delayed) lies in small tables beside it,
 -- so that taking a large record does not write it again.
@@ -10,6 +10,7 @@ CREATE TABLE record (
     since INTEGER NOT NULL,   -- ms, wall clock: from when its age counts
     dies INTEGER,             -- ms, wall clock: since + time to live
     due INTEGER,              -- ms, wall clock: put with a delay until then
+    size INTEGER NOT NULL,    -- bytes of the body, which count towards limits; the payload has more
     payload BLOB NOT NULL
 );
 
@@ -85,7 +86,7 @@ CREATE TABLE meta (
 INSERT INTO meta VALUES ('revision', 0);
 
 CREATE TRIGGER record_put AFTER INSERT ON record WHEN new.due IS NULL BEGIN
-    INSERT INTO ready VALUES (new.queue, new.rank, new.id, 0, length(new.payload), new.dies);
+    INSERT INTO ready VALUES (new.queue, new.rank, new.id, 0, new.size, new.dies);
 END;
 
 CREATE TRIGGER record_put_with_delay AFTER INSERT ON record WHEN new.due IS NOT NULL BEGIN

@@ -168,9 +168,10 @@ class SQLiteStorage:
         if publisher is not None:
             self._publisher = publisher[0]
         elif len(puts) == 1 and len(guards) < len(putting.PUT_GUARDED):
-            payload, targets = puts[0]
+            put = puts[0]
+            targets = put.targets
             if len(targets) == 1 and not putting.has_limit(targets[0]):
-                if self._connections.once(putting.put_one, payload, targets[0], guards):
+                if self._connections.once(putting.put_one, put, targets[0], guards):
                     return ()
                 if park is None:
                     raise StaleTopology(guards)

@@ -20,7 +20,7 @@ WHERE delayed.due <= ? ORDER BY delayed.due, delayed.id LIMIT ?
 """
 TO_THE_END: Final = "UPDATE record SET id = (SELECT max(id) + 1 FROM record), due = NULL WHERE id = ?"
 LAST: Final = "SELECT max(id) FROM record"
-MAKE_READY: Final = "INSERT INTO ready SELECT queue, rank, id, ?, length(payload), dies FROM record WHERE id = ?"
+MAKE_READY: Final = "INSERT INTO ready SELECT queue, rank, id, ?, size, dies FROM record WHERE id = ?"
 UNDELAY: Final = "DELETE FROM delayed WHERE id = ?"
 ENDS: Final = """
 WITH RECURSIVE mortal (queue) AS (

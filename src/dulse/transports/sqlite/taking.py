@@ -44,7 +44,7 @@ DELETE FROM record WHERE id = ? AND EXISTS (SELECT 1 FROM leased WHERE leased.id
 IS_LEASED: Final = f"SELECT 1 FROM leased WHERE id = ? AND {_IS_OURS}"  # noqa: S608 - no input
 READY_AGAIN: Final = """
 INSERT INTO ready
-SELECT record.queue, record.rank, record.id, max(0, leased.deliveries - ?), length(record.payload), record.dies
+SELECT record.queue, record.rank, record.id, max(0, leased.deliveries - ?), record.size, record.dies
 FROM leased CROSS JOIN record ON record.id = leased.id WHERE leased.id = ?
 """
 DELAYED_AGAIN: Final = """

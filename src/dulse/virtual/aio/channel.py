@@ -91,7 +91,7 @@ class VirtualChannel:
         if not self._objects:
             payload = self._dispatch.seal(payload)
         try:
-            problems = await self._storage.put((_new(Put, (payload, route.targets)),), route.guards)
+            problems = await self._storage.put((_new(Put, (payload, route.targets, len(body))),), route.guards)
         except StaleTopology:
             await self._publish([Outgoing(body, properties, exchange, routing_key)])
             return

@@ -15,7 +15,6 @@ from dulse.broker.queues import check_access
 from dulse.broker.rules import QueueRules
 from dulse.broker.targets import expiration_of, priority_of, target_for
 from dulse.model.inspection import QueueStatus, WaitingMessage
-from dulse.model.message import Record
 from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Put
 from dulse.virtual.aio.debts import Deed
 from dulse.virtual.storage import StaleTopology
@@ -144,7 +143,7 @@ class _Moving:
             return
         while True:
             rules, guard = self._known or await self._look()
-            if not await self._has_room(rules, leased.payload, record):
+            if not await self._has_room(rules, len(record.body)):
                 self.is_full = True
                 return
             # A delay, if there was one, is over: it is not waited for again.
@@ -152,7 +151,7 @@ class _Moving:
                 self._destination, rules, priority_of(record.properties), expiration_of(record.properties), 0
             )
             try:
-                put = Put(leased.payload, (target,))
+                put = Put(leased.payload, (target,), len(record.body))
                 self.moved += await self._storage.forward(leased.token, self._transport.owner, [put], [guard])
                 return
             except StaleTopology:
@@ -172,11 +171,10 @@ class _Moving:
         self._known = definition.rules, Guard(name, group.revision)
         return self._known
 
-    async def _has_room(self, rules: QueueRules, payload: object, record: Record) -> bool:
+    async def _has_room(self, rules: QueueRules, size: int) -> bool:
         if rules.max_length is None and rules.max_length_bytes is None:
             return True
         (depth,) = await self._storage.depth([self._destination])
-        size = len(payload) if isinstance(payload, bytes) else len(record.body)
         return (rules.max_length is None or depth.ready < rules.max_length) and (
             rules.max_length_bytes is None or depth.size + size <= rules.max_length_bytes
         )

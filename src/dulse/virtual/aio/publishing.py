@@ -79,7 +79,7 @@ class Dispatch:
         if not targets and self._unrouted is not None:
             targets = (Target(self._unrouted),)
         record = Record(message.exchange, message.routing_key, without_blind_copies(properties), message.body)
-        return Put(self.seal(record), targets), route
+        return Put(self.seal(record), targets, len(message.body)), route
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Returned]:
         """Publish in one step; gives the mandatory messages that no queue wanted.

@@ -150,7 +150,9 @@ class VirtualTransport:
     async def set_aside(self, leased: Leased) -> None:
         """Move a record that is no message of ours out of the way, for people to look at."""
         logger.error("a record in queue %r is no message of dulse's: it was moved to queue %r", leased.queue, DAMAGED)
-        await self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)])])
+        await self.storage.forward(
+            leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)], len(leased.payload))]
+        )
 
     async def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
