@@ -1,4 +1,4 @@
-"""The window of confirms counts what waits, by messages and by bytes."""
+"""The window of confirms keeps what waits, in order, and counts it by messages and by bytes."""
 
 from __future__ import annotations
 
@@ -7,54 +7,90 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dulse import errors
-from dulse.amqp.confirms import Window
+from dulse.amqp.confirms import COST, Unconfirmed, Window
 
 
 def full(messages: int) -> Window:
     window = Window(messages)
-    for _ in range(messages):
-        window.add(10)
+    window.entries.extend(bytes((65 + each,)) * (each + 1) for each in range(messages))
+    window.sent.extend(map(len, window.entries))
     return window
 
 
-def test_messages_are_numbered_from_1() -> None:
-    window = Window()
-    assert [window.add(1), window.add(1)] == [1, 2]
+def tags(window: Window) -> list[int]:
+    return [each.tag for each in window.unconfirmed()]
 
 
 def test_multiple_settles_all_up_to_the_tag() -> None:
     window = full(5)
-    assert (window.settle(3, multiple=True), window.unsettled(), window.held) == ([1, 2, 3], [4, 5], 20)
+    window.confirm(3, multiple=True)
+    assert (tags(window), window.entries, window.base) == ([4, 5], [b"DDDD", b"EEEEE"], 4)
 
 
 def test_multiple_of_tag_0_settles_all() -> None:
-    assert full(3).settle(0, multiple=True) == [1, 2, 3]
+    window = full(3)
+    window.confirm(0, multiple=True)
+    assert (tags(window), window.entries, window.weigh()) == ([], [], 0)
 
 
 def test_single_tags_may_come_in_any_order_and_multiple_skips_them() -> None:
     window = full(4)
-    assert (window.settle(2, multiple=False), window.settle(4, multiple=True)) == ([2], [1, 3, 4])
+    window.confirm(2, multiple=False)
+    assert [each.tag for each in window.refuse(3, multiple=True)] == [1, 3]
+    assert tags(window) == [4]
+
+
+def test_what_was_confirmed_early_leaves_when_the_oldest_does() -> None:
+    window = full(4)
+    window.confirm(2, multiple=False)
+    window.confirm(3, multiple=False)
+    assert (window.entries[0], window.base, len(window)) == (b"A", 1, 2)
+    window.confirm(1, multiple=False)
+    assert (window.entries, window.base, window.singles) == ([b"DDDD"], 4, set())
 
 
 def test_a_tag_settled_before_gives_nothing() -> None:
     window = full(2)
-    window.settle(1, multiple=False)
-    assert window.settle(1, multiple=False) == []
+    window.tokens[1] = "one"
+    assert window.confirm(1, multiple=False) == ["one"]
+    assert (window.confirm(1, multiple=False), window.refuse(1, multiple=True)) == ([], [])
 
 
 def test_a_tag_never_published_is_a_protocol_error() -> None:
     with pytest.raises(errors.ProtocolError, match="confirms message 3 and 2"):
-        full(2).settle(3, multiple=True)
+        full(2).confirm(3, multiple=True)
+
+
+def test_tokens_come_back_with_the_confirm_oldest_first() -> None:
+    window = full(5)
+    window.tokens.update({1: "one", 3: "three", 4: "four"})
+    assert window.confirm(3, multiple=True) == ["one", "three"]
+    assert window.tokens == {4: "four"}
+
+
+def test_what_is_refused_is_given_with_its_bytes_and_token() -> None:
+    window = full(3)
+    window.tokens[2] = "two"
+    assert window.refuse(2, multiple=False) == [Unconfirmed(2, b"BB", "two")]
+    assert (tags(window), window.tokens, window.is_settled(2), window.is_settled(3)) == ([1, 3], {}, True, False)
 
 
 def test_the_window_is_full_by_messages_or_by_bytes() -> None:
-    by_bytes = Window(10, 100)
-    by_bytes.add(90)
+    by_bytes = Window(10, COST * 3)
+    by_bytes.entries.append(b"x" * (COST - 10))
     assert (full(2).has_room(0), by_bytes.has_room(10), by_bytes.has_room(11)) == (False, True, False)
+    assert (full(2).room(), by_bytes.room()) == (0, COST + 10)
 
 
 def test_an_empty_window_takes_a_message_of_any_size() -> None:
     assert Window(1, 1).has_room(10**9)
+
+
+def test_what_fits_into_the_room_keeps_both_bounds() -> None:
+    window = Window(messages=4, size=100 * COST)
+    assert window.room() == 4 * COST
+    window.entries.extend([b"", b"", b""])
+    assert window.room() == COST
 
 
 def test_a_window_that_takes_nothing_is_refused() -> None:
@@ -62,9 +98,54 @@ def test_a_window_that_takes_nothing_is_refused() -> None:
         Window(0)
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=40))
-def test_every_message_is_settled_once_and_the_bytes_add_up(settlements: list[tuple[int, bool]]) -> None:
+def test_a_message_sent_in_pieces_is_finished_before_the_next_begins() -> None:
+    window = Window()
+    window.entries.extend([b"abcdef", b"gh", b"ij"])
+    window.sent.append(2)
+    window.extra.append(1)
+    assert window.remainder() == b"def"
+    window.extra.append(3)
+    assert (window.remainder(), window.begin_next(), window.sent, window.extra) == (b"", b"gh", [6], [])
+    window.sent.append(0)
+    assert window.remainder() == b"gh"
+
+
+def test_when_all_were_tried_there_is_no_next() -> None:
+    assert (full(2).begin_next(), Window().begin_next(), Window().remainder()) == (None, None, b"")
+
+
+def test_a_confirmed_message_takes_its_pieces_along() -> None:
+    window = Window()
+    window.entries.append(b"abc")
+    window.sent.append(1)
+    window.extra.append(2)
+    window.confirm(1, multiple=False)
+    window.entries.append(b"de")
+    window.sent.append(1)
+    assert window.remainder() == b"e"
+
+
+def test_after_a_restart_what_waits_is_numbered_anew_and_unsent() -> None:
+    window = full(4)
+    window.tokens.update({3: "three", 4: "four"})
+    window.confirm(2, multiple=False)
+    window.restart(window.unconfirmed())
+    assert (window.entries, window.sent, window.base) == ([b"A", b"CCC", b"DDDD"], [], 1)
+    assert (window.tokens, window.weigh()) == ({2: "three", 3: "four"}, 8 + 3 * COST)
+    assert window.begin_next() == b"A"
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.booleans(), st.booleans()), max_size=40))
+def test_every_message_is_settled_once_and_the_bytes_add_up(settlements: list[tuple[int, bool, bool]]) -> None:
     window = full(50)
-    found = [tag for each, multiple in settlements for tag in window.settle(each, multiple)]
-    assert sorted(found + window.unsettled()) == list(range(1, 51))
-    assert window.held == 10 * len(window)
+    window.tokens.update({each: each for each in range(1, 51)})
+    found: list[object] = []
+    for tag, multiple, refused in settlements:
+        if refused:
+            found.extend(each.tag for each in window.refuse(tag, multiple))
+        else:
+            found.extend(window.confirm(tag, multiple))
+    assert sorted(map(str, [*found, *tags(window)])) == sorted(map(str, range(1, 51)))
+    assert window.weigh() == sum(map(len, window.entries)) + COST * len(window.entries)
+    assert all(window.entries[tag - window.base] == bytes((64 + tag,)) * tag for tag in tags(window))
+    assert len(window.sent) == len(window.entries)

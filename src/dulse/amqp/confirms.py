@@ -2,67 +2,187 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from typing import NamedTuple
 
 from dulse.amqp.faults import misuse, violation
 
+COST = 512
+"""Bytes that each message counts besides its own, so that one number bounds messages and bytes."""
+
+
+class Unconfirmed(NamedTuple):
+    """A message in a window."""
+
+    tag: int
+    data: bytes
+    """As a Writer wrote it."""
+    token: object
+    """What the publisher left for it, or None."""
+
 
 class Window:
-    """Numbers what is published, from 1, and counts it until the broker confirms or refuses it.
+    """Keeps what is published, in the order of the wire, until the broker confirms or refuses it.
 
-    Not locked: the owner holds its lock around each call.
+    Not locked: the owner holds its lock around each call, and around each change of `entries` and `sent`, which are new
+    lists after some calls. Publishing needs no call: append to `entries`, and, in one C call, extend `sent` by what the
+    socket took. Every method may be cut off by an exception (a signal handler's): it has then changed nothing, except
+    that tokens of what is confirmed may be forgotten.
     """
 
-    __slots__ = ("_last", "_sizes", "held", "messages", "size")
+    __slots__ = ("_weighed", "base", "entries", "extra", "held", "messages", "sent", "singles", "size", "tokens")
 
     def __init__(self, messages: int = 1000, size: int = 8 * 1024 * 1024) -> None:
         if messages < 1 or size < 1:
             raise misuse(f"a window of {messages} messages and {size} bytes takes nothing; give at least 1 of each")
         self.messages = messages
         self.size = size
-        """Bytes; a single message over it is taken when the window is empty."""
+        """Bytes, COST of each message included; a single message over it is taken when the window is empty."""
+        self.base = 1
+        """The tag of the oldest entry; the broker counts from 1 on each channel."""
+        self.entries: list[bytes] = []
+        """Unconfirmed messages, and confirmed ones behind an unconfirmed one."""
+        self.sent: list[int] = []
+        """The bytes of each entry that the first try gave to the kernel; those not tried yet have none."""
+        self.extra: list[int] = []
+        """The bytes that later tries added to the last one in `sent`."""
+        self.singles: set[int] = set()
+        """Tags confirmed before an older one."""
+        self.tokens: dict[int, object] = {}
+        """By tag, of those publishers who want to know."""
         self.held = 0
-        """Bytes in the window."""
-        self._sizes: OrderedDict[int, int] = OrderedDict()
-        self._last = 0
+        """Bytes in the window, as of the last `weigh`."""
+        self._weighed = 0
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self.entries) - len(self.singles)
 
     def __repr__(self) -> str:
-        return f"<Window: {len(self)} of {self.messages} messages, {self.held} of {self.size} bytes, last {self._last}>"
+        return f"<Window: {len(self)} of {self.messages} messages, tags {self.base} to {self.last}>"
+
+    @property
+    def last(self) -> int:
+        """The tag of the newest entry; 0 or what was confirmed last, if there is none."""
+        return self.base + len(self.entries) - 1
+
+    def weigh(self) -> int:
+        """Count the bytes of new entries, each once, and give those of all."""
+        entries = self.entries
+        fresh = entries[self._weighed :]
+        held, weighed = self.held + sum(map(len, fresh)) + COST * len(fresh), len(entries)
+        self.held, self._weighed = held, weighed
+        return held
+
+    def room(self) -> int:
+        """Give how many bytes, with COST of each message, may surely be published before this is asked again."""
+        if not self.entries:
+            return min(self.size, COST * self.messages)
+        return max(0, min(self.size - self.weigh(), COST * (self.messages - len(self.entries))))
 
     def has_room(self, size: int) -> bool:
         """Tell whether a message of `size` bytes may be published now."""
-        return not self._sizes or (len(self._sizes) < self.messages and self.held + size <= self.size)
+        if not self.entries:
+            return True
+        return len(self.entries) < self.messages and self.weigh() + size + COST <= self.size
 
-    def add(self, size: int) -> int:
-        """Take a message in, in the order of the wire, and give the tag by which the broker will name it."""
-        self._last = tag = self._last + 1
-        self._sizes[tag] = size
-        self.held += size
-        return tag
+    def remainder(self) -> bytes:
+        """Give what is left of the entry whose sending was begun last."""
+        if not self.sent:
+            return b""
+        begun = self.sent[-1] + sum(self.extra)
+        entry = self.entries[len(self.sent) - 1]
+        return entry[begun:] if begun < len(entry) else b""
 
-    def settle(self, tag: int, multiple: bool) -> list[int]:
-        """Take out what one basic.ack or basic.nack is about and give the tags, oldest first.
+    def begin_next(self) -> bytes | None:
+        """Give the next entry that was never tried, with the one before counted as sent whole; None: all were tried.
 
-        With `multiple` all up to `tag`, with tag 0 all there are. A tag of a message that is out already gives
-        nothing; ProtocolError (406): the broker names one that was never published.
+        Its first try goes to `sent`, further ones go to `extra`. Call it when `remainder` is empty.
         """
-        if tag > self._last:
-            raise violation(f"the broker confirms message {tag} and {self._last} were published", 406)
-        if not multiple:
-            tags = [tag] if tag in self._sizes else []
-        else:
-            tags = []
-            for each in self._sizes:
-                if tag and each > tag:
-                    break
-                tags.append(each)
-        for each in tags:
-            self.held -= self._sizes.pop(each)
-        return tags
+        count = len(self.sent)
+        if count == len(self.entries):
+            return None
+        if self.extra:
+            self.sent[-1], self.extra = len(self.entries[count - 1]), []
+        return self.entries[count]
 
-    def unsettled(self) -> list[int]:
-        """Give the tags of all that wait, oldest first."""
-        return list(self._sizes)
+    def is_settled(self, tag: int) -> bool:
+        """Tell whether the broker has answered for a message."""
+        return tag < self.base or tag in self.singles
+
+    def confirm(self, tag: int, multiple: bool) -> list[object]:
+        """Take out what a basic.ack is about, and give the tokens left for it, oldest first.
+
+        With `multiple` all up to `tag`, with tag 0 all there are. A tag that is out already gives nothing;
+        ProtocolError (406): the broker names one that was never published.
+        """
+        tag = self._checked(tag, multiple)
+        tokens: list[object] = []
+        if self.tokens:
+            found = [each for each in self.tokens if each == tag or (multiple and each < tag)]
+            tokens = [self.tokens.pop(each) for each in found]
+        self._settle(tag, multiple)
+        return tokens
+
+    def refuse(self, tag: int, multiple: bool) -> list[Unconfirmed]:
+        """Take out what a basic.nack is about, and give it, oldest first, under the rules of `confirm`."""
+        tag = self._checked(tag, multiple)
+        first = self.base if multiple else max(tag, self.base)
+        refused = [self._at(each) for each in range(first, tag + 1) if each not in self.singles]
+        self.tokens = {
+            each: token for each, token in self.tokens.items() if each != tag and not (multiple and each < tag)
+        }
+        self._settle(tag, multiple)
+        return refused
+
+    def unconfirmed(self) -> list[Unconfirmed]:
+        """Give all that waits, oldest first."""
+        return [self._at(each) for each in range(self.base, self.last + 1) if each not in self.singles]
+
+    def restart(self, entries: list[Unconfirmed], base: int = 1) -> None:
+        """Hold just these, none of them sent: what comes again on a new channel, whose next tag is `base`."""
+        data = [each.data for each in entries]
+        tokens = {base + at: each.token for at, each in enumerate(entries) if each.token is not None}
+        singles: set[int] = set()
+        self.base, self.entries, self.sent, self.extra, self.singles, self.tokens, self.held, self._weighed = (
+            base,
+            data,
+            [],
+            [],
+            singles,
+            tokens,
+            0,
+            0,
+        )
+
+    def _at(self, tag: int) -> Unconfirmed:
+        return Unconfirmed(tag, self.entries[tag - self.base], self.tokens.get(tag))
+
+    def _checked(self, tag: int, multiple: bool) -> int:
+        if tag > self.last:
+            raise violation(f"the broker confirms message {tag} and {self.last} were published", 406)
+        return tag or (self.last if multiple else 0)
+
+    def _settle(self, tag: int, multiple: bool) -> None:
+        if tag < self.base:
+            return
+        if not multiple and tag > self.base:
+            self.singles.add(tag)
+            return
+        reached = tag + 1
+        while reached in self.singles:
+            reached += 1
+        self.weigh()
+        count = reached - self.base
+        gone = self.entries[:count]
+        held = self.held - sum(map(len, gone)) - COST * count
+        entries, sent, weighed = self.entries[count:], self.sent[count:], self._weighed - count
+        extra = self.extra if sent else []
+        singles = {each for each in self.singles if each > reached} if self.singles else self.singles
+        self.base, self.entries, self.sent, self.extra, self.singles, self.held, self._weighed = (
+            reached,
+            entries,
+            sent,
+            extra,
+            singles,
+            held,
+            weighed,
+        )
