@@ -6,17 +6,29 @@ Tests that ask for one are marked `server` by that, and those that ask for a slo
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from tests.servers import absence
+from tests.servers.absence import Absent, skip_or_fail, summary
 from tests.servers.authority import Authority
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import folder
 from tests.servers.rabbitmq import Installation, PortMapper, RabbitMQ
+from tests.servers.rabbitmq_cluster import RabbitMQCluster
+from tests.servers.redis import RedisServer
+from tests.servers.redis_cluster import RedisCluster
+from tests.servers.redis_sentinel import RedisSentinels
 
-SERVERS = {"rabbitmq"}
-SLOW_SERVERS: set[str] = set()
+SERVERS = {"rabbitmq", "redis_server", "redis_sentinels", "redis_cluster", "postgresql", "mariadb"}
+SLOW_SERVERS = {"rabbitmq_cluster"}
+PATIENCE = 240
+"""Seconds that a test of a server may take on a machine under load, the start of the server included."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,13 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         wanted = set(getattr(item, "fixturenames", ()))
         if wanted & (SERVERS | SLOW_SERVERS):
             item.add_marker(pytest.mark.server)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(PATIENCE))
         if wanted & SLOW_SERVERS:
             item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count what was skipped for lack of a server."""
-    lines = absence.summary(str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    lines = summary(str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
     if lines:
         terminalreporter.section("servers that are not installed")
         for line in lines:
@@ -43,27 +57,46 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def authority() -> Iterator[Authority]:
     """Signs the certificates of all servers of this session."""
+    with servers_in_folder() as where:
+        yield Authority(where)
+
+
+@contextmanager
+def servers_in_folder() -> Iterator[Path]:
+    """A folder for a server's data, deleted afterwards; what is Absent within is a skip, or a failure in CI."""
+    made = folder()
     try:
-        yield Authority(folder())
-    except absence.Absent as why:
-        absence.skip_or_fail(why)
+        yield made
+    except Absent as why:
+        skip_or_fail(why)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def killed_afterwards(server: Killable) -> Iterator[None]:
+    """End a server when nobody needs it any more; its data goes as well, so SIGKILL will do."""
+    try:
+        yield
+    finally:
+        server.kill()
+
+
+class Killable(Protocol):
+    """A server, or several."""
+
+    def kill(self) -> None: ...
 
 
 @pytest.fixture(scope="session")
 def rabbitmq_session(authority: Authority) -> Iterator[RabbitMQ]:
     """The node of this session, as the last test left it; ask for `rabbitmq`."""
-    try:
-        installation = Installation()
-    except absence.Absent as why:
-        absence.skip_or_fail(why)
-    mapper = PortMapper(installation)
-    node = RabbitMQ(installation, mapper, authority)
-    try:
-        yield node
-    finally:
-        node.kill()
-        mapper.stop()
-        installation.remove()
+    with servers_in_folder() as where:
+        installation = Installation(where)
+        mapper = PortMapper(installation)
+        node = RabbitMQ(installation, mapper, authority)
+        with killed_afterwards(mapper), killed_afterwards(node):
+            yield node
 
 
 @pytest.fixture
@@ -87,3 +120,122 @@ def rabbitmq_vhost(rabbitmq: RabbitMQ) -> Iterator[str]:
 def rabbitmq_url(rabbitmq: RabbitMQ, rabbitmq_vhost: str) -> str:
     """The URL of the fresh virtual host."""
     return rabbitmq.url_of(rabbitmq_vhost)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_cluster_session(authority: Authority) -> Iterator[RabbitMQCluster]:
+    """The nodes of this session, as the last test left them; ask for `rabbitmq_cluster`."""
+    with servers_in_folder() as where:
+        installation = Installation(where)
+        mapper = PortMapper(installation)
+        nodes = RabbitMQCluster(installation, mapper, authority)
+        with killed_afterwards(mapper), killed_afterwards(nodes):
+            yield nodes
+
+
+@pytest.fixture
+def rabbitmq_cluster(rabbitmq_cluster_session: RabbitMQCluster) -> RabbitMQCluster:
+    """Three running nodes that form a cluster; those that a test has killed are started again for the next."""
+    rabbitmq_cluster_session.start()
+    return rabbitmq_cluster_session
+
+
+@pytest.fixture(scope="session")
+def redis_session(authority: Authority) -> Iterator[RedisServer]:
+    """The server of this session, as the last test left it; ask for `redis_server`."""
+    with servers_in_folder() as where:
+        server = RedisServer(where, authority)
+        with killed_afterwards(server):
+            yield server
+
+
+@pytest.fixture
+def redis_server(redis_session: RedisServer) -> RedisServer:
+    """A running Redis 7, empty, with the settings it came with."""
+    redis_session.start()
+    redis_session.cli("flushall")
+    return redis_session
+
+
+@pytest.fixture(scope="session")
+def redis_sentinels_session() -> Iterator[RedisSentinels]:
+    """The servers of this session, as the last test left them; ask for `redis_sentinels`."""
+    with servers_in_folder() as where:
+        servers = RedisSentinels(where)
+        with killed_afterwards(servers):
+            yield servers
+
+
+@pytest.fixture
+def redis_sentinels(redis_sentinels_session: RedisSentinels) -> RedisSentinels:
+    """A master, two replicas and three sentinels; those that a test has killed are started again for the next."""
+    redis_sentinels_session.start()
+    return redis_sentinels_session
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_session() -> Iterator[RedisCluster]:
+    """The nodes of this session, as the last test left them; ask for `redis_cluster`."""
+    with servers_in_folder() as where:
+        nodes = RedisCluster(where)
+        with killed_afterwards(nodes):
+            yield nodes
+
+
+@pytest.fixture
+def redis_cluster(redis_cluster_session: RedisCluster) -> RedisCluster:
+    """Three masters with a replica each; those that a test has killed are started again for the next."""
+    redis_cluster_session.start()
+    return redis_cluster_session
+
+
+@pytest.fixture(scope="session")
+def postgresql_session(authority: Authority) -> Iterator[PostgreSQL]:
+    """The server of this session, as the last test left it; ask for `postgresql`."""
+    with servers_in_folder() as where:
+        server = PostgreSQL(where, authority)
+        with killed_afterwards(server):
+            yield server
+
+
+@pytest.fixture
+def postgresql(postgresql_session: PostgreSQL) -> PostgreSQL:
+    """A running PostgreSQL, the same for all tests; one that a test has killed is started again for the next."""
+    postgresql_session.start()
+    return postgresql_session
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of a fresh database, deleted after the test."""
+    name = f"test_{secrets.token_hex(4)}"
+    postgresql.query(f"CREATE DATABASE {name}")
+    yield postgresql.url_of(name)
+    postgresql.start()
+    postgresql.query(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def mariadb_session(authority: Authority) -> Iterator[MariaDB]:
+    """The server of this session, as the last test left it; ask for `mariadb`."""
+    with servers_in_folder() as where:
+        server = MariaDB(where, authority)
+        with killed_afterwards(server):
+            yield server
+
+
+@pytest.fixture
+def mariadb(mariadb_session: MariaDB) -> MariaDB:
+    """A running MariaDB, the same for all tests; one that a test has killed is started again for the next."""
+    mariadb_session.start()
+    return mariadb_session
+
+
+@pytest.fixture
+def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
+    """The URL of a fresh database, deleted after the test."""
+    name = f"test_{secrets.token_hex(4)}"
+    mariadb.query(f"CREATE DATABASE {name}")
+    yield mariadb.url_of(name)
+    mariadb.start()
+    mariadb.query(f"DROP DATABASE {name}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,7 +16,7 @@ from time import monotonic, sleep
 GLANCE = 0.02
 """Seconds between two looks at a server that cannot tell us anything yet."""
 
-START_WITHIN = 90.0
+START_WITHIN = 120.0
 STOP_WITHIN = 20.0
 LAST_WORDS = 3000
 
@@ -27,14 +29,24 @@ class DidNotStart(Exception):
 
 
 class Process:
-    """A program of ours that is meant to run until it is stopped; dies with us, even if we are killed."""
+    """A program of ours that is meant to run until it is stopped; dies with us, even if we are killed.
 
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    If we are root, it runs as `user`.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
         self.log = log
-        # setpriv instead of a preexec_fn, which is not safe in a program with threads.
+        # setpriv and no preexec_fn, which is not safe in a program with threads. A change of the user comes first,
+        # as it would undo the rest.
         with log.open("ab") as output:
             self._child = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *command],
+                [*as_user(user), "setpriv", "--pdeathsig", "KILL", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -60,29 +72,34 @@ class Process:
         self._child.send_signal(number)
 
     def kill(self) -> None:
-        """End it by SIGKILL, and wait until it is gone."""
+        """End it and its descendants by SIGKILL, and wait until they are gone."""
+        descendants = _descendants(self.pid) if self.is_alive else []
         self._child.kill()
         self._forget()
+        for pid in descendants:  # their own parent is gone, so init reaps them
+            _end(pid)
 
     def stop(self) -> None:
         """Ask it to end, and kill it if it does not."""
-        self._child.send_signal(signal.SIGCONT)
         self._child.terminate()
         try:
             self._child.wait(STOP_WITHIN)
         except subprocess.TimeoutExpired:
-            self._child.kill()
+            self.kill()
         self._forget()
 
     def wait_until(self, is_ready: Callable[[], bool], within: float = START_WITHIN) -> None:
         """Block until it is ready; DidNotStart if it ends or takes too long."""
-        deadline = monotonic() + within
-        while not is_ready():
+
+        def is_ready_or_gone() -> bool:
             if not self.is_alive:
                 raise DidNotStart(f"{self!r} before it was ready:\n{self.last_words()}")
-            if monotonic() > deadline:
-                raise DidNotStart(f"{self!r}, not ready within {within:g} s:\n{self.last_words()}")
-            sleep(GLANCE)
+            return is_ready()
+
+        try:
+            wait_until(is_ready_or_gone, repr(self), within)
+        except TimeoutError as late:
+            raise DidNotStart(f"{late}:\n{self.last_words()}") from None
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -91,6 +108,15 @@ class Process:
     def _forget(self) -> None:
         self._child.wait(STOP_WITHIN)
         _running.pop(self.pid, None)
+
+
+def wait_until(is_so: Callable[[], bool], what: str, within: float = START_WITHIN) -> None:
+    """Look again and again at something outside of us that cannot wake us; TimeoutError names what did not come."""
+    deadline = monotonic() + within
+    while not is_so():
+        if monotonic() > deadline:
+            raise TimeoutError(f"{what}: not ready within {within:g} s")
+        sleep(GLANCE)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None, within: float = 60.0) -> str:
@@ -110,9 +136,45 @@ def folder(inside: Path | None = None) -> Path:
     return made
 
 
-def as_user(name: str) -> list[str]:
+def as_user(name: str | None) -> list[str]:
     """What to put before a command so that root runs it as this user; others run it as themselves."""
-    return ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups"] if os.geteuid() == 0 else []
+    if name is None or os.geteuid() != 0:
+        return []
+    return ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups"]
+
+
+def give(path: Path, user: str) -> None:
+    """Make a file or folder the user's, if we are root."""
+    if os.geteuid() == 0:
+        shutil.chown(path, user, user)
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that this one has started, and those that they have started."""
+    try:
+        found = [int(each) for task in Path(f"/proc/{pid}/task").iterdir() for each in _words(task / "children")]
+    except FileNotFoundError:
+        return []
+    return found + [deeper for each in found for deeper in _descendants(each)]
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text(encoding="ascii").split()
+
+
+def _end(pid: int) -> None:
+    """Kill a process that is not our child, and wait until it is gone."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(watched, signal.SIGKILL)
+        select.select([watched], [], [], STOP_WITHIN)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(watched)
 
 
 def _end_all() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +11,15 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.servers.absence import program
-from tests.servers.authority import Authority, Credentials
+from tests.servers.authority import Authority
 from tests.servers.ports import HOST, reserve
-from tests.servers.process import Process, folder, run
+from tests.servers.process import Process, run
 from tests.servers.rabbitmq_management import Management
+from tests.servers.server import Server
 
 PACKAGE = "rabbitmq-server"
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
-"""The programs themselves: those of the same names in /usr/sbin become user rabbitmq first."""
+"""The programs themselves; those of the same names in /usr/sbin become user rabbitmq first."""
 
 PLUGINS = ("rabbitmq_management", "rabbitmq_auth_mechanism_ssl")
 GREETING = b"AMQP\x00\x00\x09\x01"
@@ -33,9 +32,10 @@ class Installation:
 
     version = "3.10"
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Keep the data of all nodes in `folder`; Absent where it is not installed."""
+        self.folder = folder
         self.require()
-        self.folder = folder()
 
     def require(self) -> None:
         """Raise Absent where it is not installed."""
@@ -49,10 +49,6 @@ class Installation:
     def inside(self, path: Path) -> str:
         """How the programs see one of our paths."""
         return str(path)
-
-    def remove(self) -> None:
-        """Delete the data of all nodes."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class PortMapper:
@@ -71,7 +67,7 @@ class PortMapper:
             self._process = Process(self._command, self._log)
             self._process.wait_until(self._answers)
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """End it."""
         if self._process is not None:
             self._process.kill()
@@ -86,8 +82,8 @@ class PortMapper:
             return False
 
 
-class RabbitMQ:
-    """One node. It is made stopped, and may be killed and started any number of times on the same ports and data."""
+class RabbitMQ(Server):
+    """One node; `management` is its HTTP API. On ready it serves AMQP and that."""
 
     def __init__(
         self,
@@ -98,24 +94,20 @@ class RabbitMQ:
         name: str = "dulse",
         settings: Sequence[str] = (),
     ) -> None:
+        super().__init__(installation.folder / name)
         self.installation = installation
         self.authority = authority
-        self.host = HOST
         self.node = f"{name}@localhost"
         self.port, self.tls_port = reserve(), reserve()
         self.management = Management(reserve())
         self._mapper = mapper
         self._distribution_port = reserve()
-        self._folder = installation.folder / name
         self._settings = settings
-        self._process: Process | None = None
-        self._credentials: Credentials | None = None
-
-    def __repr__(self) -> str:
-        return f"<RabbitMQ {self.node} on {self.host}:{self.port}, {self._process!r}>"
+        self.environment = self._environment()
 
     @property
     def url(self) -> str:
+        """For guest and the virtual host /."""
         return self.url_of()
 
     @property
@@ -128,49 +120,18 @@ class RabbitMQ:
         credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
         return f"amqp://{credentials}@{self.host}:{port or self.port}/{quote(vhost, safe='')}"
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "it is not running"
-        return self._process.pid
+    def prepare(self) -> None:
+        """Write its configuration, and see that epmd runs."""
+        self._mapper.start()
+        self.folder.mkdir(parents=True)
+        self.folder.joinpath("rabbitmq.conf").write_text("\n".join(self._configuration()) + "\n", encoding="ascii")
+        self.folder.joinpath("plugins").write_text(f"[{','.join(PLUGINS)}].\n", encoding="ascii")
 
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.is_alive
+    def command(self) -> Sequence[str]:
+        return self.installation.command(str(PROGRAMS / "rabbitmq-server"))
 
-    def start(self, *, wait: bool = True) -> None:
-        """Start it and block until it serves AMQP and its management API."""
-        if not self.is_running:
-            self._mapper.start()
-            self._configure()
-            server = self.installation.command(str(PROGRAMS / "rabbitmq-server"))
-            self._process = Process(server, self._folder / "log", self._environment())
-        if wait:
-            self.wait_until_ready()
-
-    def wait_until_ready(self) -> None:
-        """Block until it serves AMQP and its management API."""
-        assert self._process is not None, "it is not running"
-        self._process.wait_until(lambda: self._greets() and self.management.is_up())
-
-    def kill(self) -> None:
-        """End it by SIGKILL, as a power loss would."""
-        if self._process is not None:
-            self._process.kill()
-
-    def stop(self) -> None:
-        """End it in order."""
-        if self._process is not None:
-            self._process.stop()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Freeze it (SIGSTOP): its sockets stay open and nothing answers."""
-        assert self._process is not None, "it is not running"
-        self._process.signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.signal(signal.SIGCONT)
+    def is_ready(self) -> bool:
+        return self._greets() and self.management.is_up()
 
     @contextmanager
     def memory_alarm(self) -> Iterator[None]:
@@ -184,7 +145,7 @@ class RabbitMQ:
     def ctl(self, *arguments: str) -> str:
         """Call rabbitmqctl, which takes a second or two, and give what it prints."""
         words = self.installation.command(str(PROGRAMS / "rabbitmqctl"), "-q", "-n", self.node, *arguments)
-        return run(words, self._environment())
+        return run(words, self.environment)
 
     def add_vhost(self, name: str) -> str:
         """Make a virtual host in which guest may do everything, and give its URL."""
@@ -222,10 +183,6 @@ class RabbitMQ:
         """Have the broker close every connection in AMQP's own way (320, CONNECTION_FORCED)."""
         self.ctl("close_all_connections", reason)
 
-    def last_words(self) -> str:
-        """The end of its log."""
-        return self._process.last_words() if self._process is not None else ""
-
     def _greets(self) -> bool:
         try:
             with socket.create_connection((self.host, self.port), 2) as link:
@@ -235,20 +192,17 @@ class RabbitMQ:
         except OSError:
             return False
 
-    def _configure(self) -> None:
-        if self._credentials is not None:
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._credentials = self.authority.issue("server")
+    def _configuration(self) -> list[str]:
+        credentials = self.authority.issue("server")
         inside = self.installation.inside
         tls = {
             "cacertfile": inside(self.authority.certificate),
-            "certfile": inside(self._credentials.certificate),
-            "keyfile": inside(self._credentials.key),
+            "certfile": inside(credentials.certificate),
+            "keyfile": inside(credentials.key),
             "verify": "verify_peer",
             "fail_if_no_peer_cert": "false",
         }
-        lines = [
+        return [
             f"listeners.tcp.1 = {self.host}:{self.port}",
             f"listeners.ssl.1 = {self.host}:{self.tls_port}",
             *(f"ssl_options.{option} = {value}" for option, value in tls.items()),
@@ -260,11 +214,9 @@ class RabbitMQ:
             "collect_statistics_interval = 1000",  # the API's counts are no older than that
             *self._settings,
         ]
-        (self._folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
-        (self._folder / "plugins").write_text(f"[{','.join(PLUGINS)}].\n", encoding="ascii")
 
     def _environment(self) -> dict[str, str]:
-        home = self.installation.inside(self._folder)
+        home = self.installation.inside(self.folder)
         cookie = f"-setcookie {self._mapper.cookie}"
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",

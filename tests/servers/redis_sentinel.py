@@ -1,0 +1,91 @@
+"""A master, two replicas and three sentinels that agree on who is the master."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.servers.ports import HOST
+from tests.servers.process import wait_until
+from tests.servers.redis import RedisServer
+
+NAME = "dulse"
+QUORUM = 2
+DOWN_AFTER_MS = 1000
+
+
+class Sentinel(RedisServer):
+    """One sentinel."""
+
+    def __init__(self, folder: Path, master: int) -> None:
+        super().__init__(folder, None)
+        self._master = master
+
+    def prepare(self) -> None:
+        """Write its configuration, in which it notes what it learns."""
+        super().prepare()
+        lines = [
+            f"port {self.port}",
+            f"bind {self.host}",
+            f"dir {self.folder}",
+            f"sentinel monitor {NAME} {self.host} {self._master} {QUORUM}",
+            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}",
+            f"sentinel failover-timeout {NAME} 5000",
+        ]
+        self.folder.joinpath("sentinel.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
+
+    def command(self) -> Sequence[str]:
+        return [self._executable, str(self.folder / "sentinel.conf"), "--sentinel"]
+
+    def knows(self) -> dict[str, str]:
+        """What it knows of the master."""
+        words = self.cli("sentinel", "master", NAME).split("\n")
+        return dict(zip(words[::2], words[1::2], strict=True))
+
+
+class RedisSentinels:
+    """The six of them."""
+
+    name = NAME
+
+    def __init__(self, folder: Path) -> None:
+        first = RedisServer(folder / "server-0", None)
+        follow = ("--replicaof", HOST, str(first.port))
+        self.servers = [first, *(RedisServer(folder / f"server-{number}", None, follow) for number in (1, 2))]
+        self.sentinels = [Sentinel(folder / f"sentinel-{number}", first.port) for number in range(3)]
+
+    @property
+    def url(self) -> str:
+        """The sentinels, as Kombu writes them; the master's name is an option of the transport."""
+        return ";".join(f"sentinel://{HOST}:{sentinel.port}" for sentinel in self.sentinels)
+
+    @property
+    def master(self) -> RedisServer:
+        """Whom the sentinels take for the master."""
+        living = next(sentinel for sentinel in self.sentinels if sentinel.is_running)
+        port = int(living.cli("sentinel", "get-master-addr-by-name", NAME).split("\n")[1])
+        return next(server for server in self.servers if server.port == port)
+
+    def start(self) -> None:
+        """Start all, and block until the sentinels know each other and the replicas follow the master."""
+        for server in (*self.servers, *self.sentinels):
+            server.start()
+        wait_until(self._is_complete, f"the sentinels of {self.servers}")
+
+    def wait_for_other_master(self, former: RedisServer) -> RedisServer:
+        """Block until the sentinels have made somebody else the master, and give who it is."""
+        wait_until(lambda: self.master is not former, f"a master other than {former!r}")
+        return self.master
+
+    def kill(self) -> None:
+        """End them all."""
+        for server in (*self.sentinels, *self.servers):
+            server.kill()
+
+    def _is_complete(self) -> bool:
+        master = self.master
+        links = master.cli("info", "replication").count("state=online")
+        known = [sentinel.knows() for sentinel in self.sentinels]
+        return links == 2 and all(
+            (each["num-slaves"], each["num-other-sentinels"], each["flags"]) == ("2", "2", "master") for each in known
+        )
