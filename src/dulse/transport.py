@@ -326,6 +326,7 @@ class Driver(NamedTuple):
 
 
 _schemes: dict[str, str | Driver] = {
+    "filesystem": "dulse.transports.filesystem_driver:DRIVER",
     "memory": "dulse.transports.memory_driver:DRIVER",
     "sqlite": "dulse.transports.sqlite_driver:DRIVER",
 }

@@ -1,0 +1,79 @@
+"""Steps of more than one change of the folder: written down first, and finished by whoever comes after a death."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import NamedTuple
+from zlib import crc32
+
+__all__ = ["Journal", "Plan"]
+
+
+class Plan(NamedTuple):
+    """New names for what is written, and names that go: done twice it is the same as once."""
+
+    source: str
+    """The file with the bytes, which loses this name at the end; empty: nothing new."""
+    links: list[str]
+    unlinks: list[str]
+
+
+class Journal:
+    """One file, empty but for the moment of such a step. Used under the lock."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def open(self) -> None:
+        """Open the file, making it if there is none."""
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def carry_out(self, plan: Plan) -> None:
+        """Do all of it; killed in between, `finish` does the rest. On a failure (full disk) nothing is done."""
+        text = json.dumps(plan).encode()
+        try:
+            os.pwrite(self._descriptor, b"%08x%s\n" % (crc32(text), text), 0)
+            _do(plan)
+        except OSError:
+            _undo(plan)
+            raise
+        finally:
+            os.ftruncate(self._descriptor, 0)
+
+    def finish(self) -> None:
+        """Do what somebody who died had written down in whole and not done."""
+        found = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
+        if not found:
+            return
+        text = found[8:-1]
+        if found.endswith(b"\n") and found[:8] == b"%08x" % crc32(text):
+            source, links, unlinks = json.loads(text)
+            _do(Plan(source, links, unlinks))
+        os.ftruncate(self._descriptor, 0)
+
+
+def _do(plan: Plan) -> None:
+    for path in plan.links:
+        with contextlib.suppress(FileExistsError):
+            os.link(plan.source, path)
+    for path in plan.unlinks:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    if plan.source:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(plan.source)
+
+
+def _undo(plan: Plan) -> None:
+    for path in plan.links:
+        with contextlib.suppress(OSError):
+            os.unlink(path)

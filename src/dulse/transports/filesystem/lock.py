@@ -1,0 +1,85 @@
+"""The one lock of a broker: one thread of one process at a time takes a step; a process that dies lets go of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import random
+from typing import Final
+
+from dulse import errors
+
+__all__ = ["Lock"]
+
+SHORTEST_PAUSE: Final = 0.0002
+LONGEST_PAUSE: Final = 0.01
+"""Seconds between two tries, by chance a little more or less: the system's own queue has no deadline."""
+
+
+class Lock:
+    """Held by threads by an RLock and by processes by flock(2). A signal handler that comes in between is let in."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = -1
+        self._mutex = threading.RLock()
+        self.depth = 0
+        """How many steps of this thread are under way: more than one in a signal handler or finalizer."""
+
+    def open(self) -> None:
+        """Open the file, making it if there is none."""
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        """Let go of the file; in a forked child, of the parent's as well, whose lock this does not end."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def forget(self) -> None:
+        """Begin anew in a forked child, where a thread of the parent may have held the mutex."""
+        self._mutex = threading.RLock()
+        self.depth = 0
+        self.close()
+
+    @contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Hold the lock; StorageBusy: others held it for so many seconds."""
+        deadline = time.monotonic() + seconds
+        if not self._mutex.acquire(timeout=max(0.0, seconds)):
+            raise self._busy(seconds)
+        try:
+            self.depth += 1
+            try:
+                if self.depth == 1:
+                    self._lock_file(deadline, seconds)
+                yield
+            finally:
+                self.depth -= 1
+                if not self.depth and self._descriptor >= 0:
+                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        finally:
+            self._mutex.release()
+
+    def _lock_file(self, deadline: float, seconds: float) -> None:
+        if self._descriptor < 0:
+            raise errors.make(errors.ConnectionClosed, f"{os.path.dirname(self._path)} is not open: call open()")
+        pause = SHORTEST_PAUSE
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise self._busy(seconds) from None
+            else:
+                return
+            time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _busy(self, seconds: float) -> Exception:
+        text = f"{self._path}: others held the lock for {seconds:.1f} s: find out who, or allow more time"
+        return errors.make(errors.StorageBusy, text)

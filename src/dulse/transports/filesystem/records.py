@@ -1,0 +1,119 @@
+"""Putting records into the folder: the bytes in one file, a name of it in every queue."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from dulse.model.records import Problem, Put, Target
+from dulse.transports.filesystem.broker import Broker
+from dulse.transports.filesystem.journal import Plan
+from dulse.transports.filesystem.names import Entry
+from dulse.transports.filesystem.place import sync_folder, write_all
+from dulse.transports.filesystem.step import Step
+from dulse.transports.sqlite.clocks import wall_ms
+
+__all__ = ["Pack", "excess", "has_limit", "write_records"]
+
+MOST_NAMES: Final = 10_000
+"""Of one file: the file systems that allow the fewest allow some 32,000."""
+
+
+class Pack:
+    """The bytes of the records of one step, in a file that has no name in a queue yet."""
+
+    def __init__(self, broker: Broker, puts: Sequence[Put]) -> None:
+        self.path = f"{broker.place.writing}/{os.getpid()}-{os.urandom(8).hex()}"
+        self.folders: set[str] = set()
+        """Where it has got names."""
+        self._durable = broker.durable
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(self._descriptor, b"".join([put.payload for put in puts]))
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Delete what got no name."""
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def sync(self) -> None:
+        """Wait until bytes and names are on the disk."""
+        if self._durable and self.folders:
+            os.fsync(self._descriptor)
+            for folder in self.folders:
+                with contextlib.suppress(FileNotFoundError):  # all of it was taken meanwhile
+                    sync_folder(folder)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def write_records(
+    step: Step, puts: Sequence[Put], pack: Pack, unlinks: Sequence[str] = (), *, limited: bool
+) -> list[Problem]:
+    """Give a pack's records their names, and take other names away; tells which queues are at their limit."""
+    problems: list[Problem] = []
+    checked: dict[str, tuple[int, Target]] = {}
+    paths: list[str] = []
+    now, offset, rings = wall_ms(), 0, False
+    for index, put in enumerate(puts):
+        length = len(put.payload)
+        for target in put.targets:
+            line = step.make_line(target.queue)
+            if limited and has_limit(target):
+                if target.refuse and excess(step, target, 1, put.size) != (0, 0):
+                    problems.append(Problem(index, target.queue, -1))
+                    continue
+                if not target.refuse:
+                    checked[target.queue] = index, target
+            counters = line.change()
+            since = now + target.delay_ms
+            dies = None if target.ttl_ms is None else since + target.ttl_ms
+            entry = Entry(counters.next_place, target.priority, since, dies, 0, offset, length, put.size)
+            counters.next_place += 1
+            if target.delay_ms:
+                paths.append(step.delay(line, entry, since, fresh=True))
+            else:
+                paths.append(line.place_of(entry))
+                line.added(entry, at_the_end=True)
+                step.soon_ends(dies)
+                rings = True
+        offset += length
+    _name(step, pack, paths, unlinks)
+    if rings:
+        step.broker.ring()
+    for queue, (index, target) in checked.items():
+        over = excess(step, target, 0, 0)
+        if over != (0, 0):
+            problems.append(Problem(index, queue, *over))
+    return problems
+
+
+def _name(step: Step, pack: Pack, paths: list[str], unlinks: Sequence[str]) -> None:
+    if len(paths) == 1 and not unlinks:
+        os.rename(pack.path, paths[0])
+    elif paths or unlinks:
+        step.carry_out(Plan(pack.path if paths else "", paths, list(unlinks)))
+    pack.folders.update(os.path.dirname(path) for path in paths)
+
+
+def has_limit(target: Target) -> bool:
+    """Tell whether the queue may be over a limit after a put."""
+    return target.max_count is not None or target.max_bytes is not None
+
+
+def excess(step: Step, target: Target, more: int, more_bytes: int) -> tuple[int, int]:
+    """Give by how many records and bytes a queue would be over its limits with some more."""
+    line = step.line(target.queue)
+    count, size = (line.counters.count, line.counters.size) if line else (0, 0)
+    over = 0 if target.max_count is None else max(0, count + more - target.max_count)
+    return over, 0 if target.max_bytes is None else max(0, size + more_bytes - target.max_bytes)
