@@ -13,16 +13,22 @@ PYTHON := $(shell for each in python3 python3.11 python3.12 python3.13 python3.1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint types generated layers bench clean python
+.PHONY: help demo servers test test-servers test-all check lint types generated layers bench clean python
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(VENV)/demo ## Count the words of a text by two workers, one of them killed halfway (FILE=any text)
 	$(IN) examples/demo.py $(if $(FILE),"$(FILE)")
 
-test: $(VENV)/dev ## Run the tests, without the slow ones (ARGS=for pytest)
+test: $(VENV)/dev ## Run the tests, without the slow ones, on servers that they start (ARGS=for pytest)
 	$(IN) -m pytest -m "not slow" $(ARGS)
+
+test-servers: $(VENV)/dev ## Run the slow tests of servers: clusters, RabbitMQ 4 (as root, in a Debian 13 of its own)
+	$(IN) -m pytest -m "server and slow" $(ARGS)
+
+servers: | python ## Install the servers that the tests start (as root on Debian); without one, its tests are skipped
+	@"$(PYTHON)" tools/servers.py --install
 
 test-all: $(VENV)/dev ## Run all tests, and the unit tests on each newer Python there is
 	$(IN) tools/every_python.py

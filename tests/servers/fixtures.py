@@ -20,13 +20,14 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import folder
 from tests.servers.rabbitmq import Installation, PortMapper, RabbitMQ
+from tests.servers.rabbitmq_chroot import DENY_DEPRECATED, ChrootInstallation, debian_13
 from tests.servers.rabbitmq_cluster import RabbitMQCluster
 from tests.servers.redis import RedisServer
 from tests.servers.redis_cluster import RedisCluster
 from tests.servers.redis_sentinel import RedisSentinels
 
 SERVERS = {"rabbitmq", "redis_server", "redis_sentinels", "redis_cluster", "postgresql", "mariadb"}
-SLOW_SERVERS = {"rabbitmq_cluster"}
+SLOW_SERVERS = {"rabbitmq_cluster", "rabbitmq4"}
 PATIENCE = 240
 """Seconds that a test of a server may take on a machine under load, the start of the server included."""
 
@@ -46,12 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count what was skipped for lack of a server."""
-    lines = summary(str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    lines = summary(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
     if lines:
         terminalreporter.section("servers that are not installed")
         for line in lines:
             terminalreporter.line(line)
-        terminalreporter.line("As root on Debian, `python tools/servers.py --install` installs them all.")
+        terminalreporter.line("As root on Debian, `make servers` installs what there is.")
 
 
 @pytest.fixture(scope="session")
@@ -62,15 +63,25 @@ def authority() -> Iterator[Authority]:
 
 
 @contextmanager
-def servers_in_folder() -> Iterator[Path]:
+def servers_in_folder(inside: Path | None = None) -> Iterator[Path]:
     """A folder for a server's data, deleted afterwards; what is Absent within is a skip, or a failure in CI."""
-    made = folder()
+    made = folder(inside)
     try:
         yield made
     except Absent as why:
         skip_or_fail(why)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def fresh_vhost(node: RabbitMQ) -> Iterator[str]:
+    """The name of a virtual host that is deleted afterwards."""
+    name = f"test-{secrets.token_hex(4)}"
+    node.add_vhost(name)
+    yield name
+    node.start()
+    node.remove_vhost(name)
 
 
 @contextmanager
@@ -109,11 +120,8 @@ def rabbitmq(rabbitmq_session: RabbitMQ) -> RabbitMQ:
 @pytest.fixture
 def rabbitmq_vhost(rabbitmq: RabbitMQ) -> Iterator[str]:
     """The name of a fresh virtual host on it, deleted after the test."""
-    name = f"test-{secrets.token_hex(4)}"
-    rabbitmq.add_vhost(name)
-    yield name
-    rabbitmq.start()
-    rabbitmq.remove_vhost(name)
+    with fresh_vhost(rabbitmq) as name:
+        yield name
 
 
 @pytest.fixture
@@ -138,6 +146,35 @@ def rabbitmq_cluster(rabbitmq_cluster_session: RabbitMQCluster) -> RabbitMQClust
     """Three running nodes that form a cluster; those that a test has killed are started again for the next."""
     rabbitmq_cluster_session.start()
     return rabbitmq_cluster_session
+
+
+@pytest.fixture(scope="session")
+def rabbitmq4_session() -> Iterator[RabbitMQ]:
+    """The node of this session, as the last test left it; ask for `rabbitmq4`."""
+    try:
+        root = debian_13()
+    except Absent as why:
+        skip_or_fail(why, even_in_ci=True)
+    with servers_in_folder(root / "tmp") as where:
+        installation = ChrootInstallation(root, where)
+        mapper = PortMapper(installation)
+        node = RabbitMQ(installation, mapper, Authority(where / "authority"), settings=DENY_DEPRECATED)
+        with killed_afterwards(mapper), killed_afterwards(node):
+            yield node
+
+
+@pytest.fixture
+def rabbitmq4(rabbitmq4_session: RabbitMQ) -> RabbitMQ:
+    """A running RabbitMQ 4 that denies what is deprecated; one that a test has killed is started for the next."""
+    rabbitmq4_session.start()
+    return rabbitmq4_session
+
+
+@pytest.fixture
+def rabbitmq4_url(rabbitmq4: RabbitMQ) -> Iterator[str]:
+    """The URL of a fresh virtual host, deleted after the test."""
+    with fresh_vhost(rabbitmq4) as name:
+        yield rabbitmq4.url_of(name)
 
 
 @pytest.fixture(scope="session")
