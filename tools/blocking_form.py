@@ -13,10 +13,14 @@ PACKAGES = (
     "dulse.virtual",
     "dulse.links.waiting",
     "dulse.testing.conformance",
+    "dulse.transports.amqp",
     "tests.front",
     "tests.virtual",
 )
 """The packages whose member `aio` has a twin `sync`."""
+
+LINKS = ("asynchronous", "dulse.links", "blocking")
+"""The member of that package which has a twin written by hand, and the twin's name."""
 
 NAMES = {
     "__aenter__": "__enter__",
@@ -58,7 +62,12 @@ def _article(found: re.Match[str]) -> str:
 _CALLED = r"(?=[A-Za-z_][\w.]*\()"
 PHRASES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(rf"\b({'|'.join(map(re.escape, PACKAGES))})\.aio\b"), r"\1.sync"),
-    (re.compile(r"\b((?:src/)?dulse(?:/virtual|/testing/conformance)?|tests/front|tests/virtual)/aio\b"), r"\1/sync"),
+    (
+        re.compile(
+            r"\b((?:src/)?dulse(?:/virtual|/testing/conformance|/transports/amqp)?|tests/front|tests/virtual)/aio\b"
+        ),
+        r"\1/sync",
+    ),
     (re.compile(r"\basync (?=(?:with|for|def)\b)"), ""),
     # `await` is a word of English too: taken away only where an example of code follows.
     (re.compile(rf"\bawait {_CALLED}|(?<=[`={{])await |(?<=[=>] )await |(?<=return )await "), ""),
@@ -183,6 +192,8 @@ def with_sync_modules(pieces: list[Piece]) -> None:
     for index, piece in enumerate(pieces):
         if piece.text == "aio" and (not index or pieces[index - 1].text != "." or _path(pieces, index - 1) in PACKAGES):
             piece.text = "sync"
+        elif piece.text == LINKS[0] and index and _path(pieces, index - 1) == LINKS[1]:
+            piece.text = LINKS[2]
 
 
 def _path(pieces: list[Piece], dot: int) -> str:

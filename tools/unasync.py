@@ -22,6 +22,7 @@ PAIRS = {
     "src/dulse/aio": "src/dulse/sync",
     "src/dulse/virtual/aio": "src/dulse/virtual/sync",
     "src/dulse/testing/conformance/aio": "src/dulse/testing/conformance/sync",
+    "src/dulse/transports/amqp/aio": "src/dulse/transports/amqp/sync",
     "tests/front/aio": "tests/front/sync",
     "tests/virtual/aio": "tests/virtual/sync",
 }

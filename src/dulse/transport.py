@@ -325,7 +325,13 @@ class Driver(NamedTuple):
     heartbeats: bool = False
 
 
+_AMQP = "dulse.transports.amqp_driver:DRIVER"
+
 _schemes: dict[str, str | Driver] = {
+    "amqp": _AMQP,
+    "amqps": _AMQP,
+    "librabbitmq": _AMQP,
+    "pyamqp": _AMQP,
     "filesystem": "dulse.transports.filesystem_driver:DRIVER",
     "memory": "dulse.transports.memory_driver:DRIVER",
     "sqlite": "dulse.transports.sqlite_driver:DRIVER",

@@ -1,0 +1,54 @@
+"""What both AMQP links are told: where to connect and how, what to keep in flight, when to give up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dulse.amqp.settings import Settings
+from dulse.links.addresses import Place
+from dulse.links.tls import Tls
+from dulse.model.message import Outgoing
+from dulse.policy.retry import RetryPolicy
+
+OnUnconfirmed = Callable[[Outgoing, Exception], Any]
+"""Called with a message that the broker did not take, and why; on whichever thread learns of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One broker: where it listens, and how to be let in."""
+
+    place: Place
+    settings: Settings
+    tls: Tls | None = None
+    """None: plain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSetup:
+    """All that a link needs to know; times are seconds, sizes bytes."""
+
+    destinations: Sequence[Destination]
+    """Tried in this order, and after a loss in a circle."""
+    timeout: float = 30.0
+    """What a call may take that names no timeout of its own."""
+    connect_timeout: float = 5.0
+    """What one attempt to connect may take when a lost link is replaced."""
+    confirms: bool = True
+    waits_for_confirms: bool = False
+    """Each publish waits until the broker has confirmed it."""
+    window_messages: int = 1000
+    window_bytes: int = 8 * 1024 * 1024
+    blocked_timeout: float = 60.0
+    """How long a publish waits while the broker takes no messages."""
+    reconnect_timeout: float | None = 60.0
+    """How long a lost link is tried to be replaced; None: for ever, 0: not at all."""
+    retry: RetryPolicy = field(
+        default_factory=lambda: RetryPolicy(interval_start=0.05, interval_step=0.1, interval_max=1.0, jitter=0.5)
+    )
+    """The waits between two rounds over all destinations."""
+    on_unconfirmed: OnUnconfirmed | None = None
+    on_reconnected: Callable[[], Any] | None = None
+    """Called when a lost link has been replaced."""

@@ -1,0 +1,135 @@
+"""What the parts of a blocking link share."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from dulse import errors
+from dulse.amqp.delivery import Delivery
+from dulse.amqp.engine import Engine
+from dulse.amqp.expected import Expected
+from dulse.links.amqp_setup import LinkSetup
+from dulse.links.blocking.stream import Stream
+from dulse.links.waiting.signal_sync import Signal
+
+if TYPE_CHECKING:
+    from dulse.links.blocking.port import Port
+
+SPENT = 1 << 40
+"""Taken off `room`, it sends the next publish the long way."""
+
+Call = tuple[Callable[[Any], Any], Any]
+"""A callback and its argument."""
+
+
+class Status(Enum):
+    """Where a link stands."""
+
+    NEW = "not open yet"
+    OPEN = "open"
+    BROKEN = "lost, and being replaced"
+    LOST = "lost for good"
+    CLOSED = "closed"
+
+
+class Line:
+    """The state of a blocking link. `lock` guards every field but where one says otherwise.
+
+    The lock is never held while somebody waits: for the socket, a callback, a log or a connection. Under it `inside` is
+    True, so that a signal handler or destructor that struck there, on the same thread, knows.
+    """
+
+    def __init__(self, setup: LinkSetup) -> None:
+        self.setup = setup
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as new: at the start, and in a forked child."""
+        self.lock = RLock()
+        self.inside = False
+        self.changed = Signal()
+        """Told whenever somebody who waits may find what he waits for."""
+        self.status = Status.NEW
+        self.error: Exception | None = None
+        """Why the link was lost."""
+        self.stream: Stream | None = None
+        self.send: Callable[[bytes], int] = _unconnected
+        """The stream's."""
+        self.engine: Engine | None = None
+        self.ports: dict[int, Port] = {}
+        self.room = -SPENT
+        """Bytes that may be published before the long way has to be taken."""
+        self.is_full = False
+        """The windows were full, and are not yet empty enough to go on."""
+        self.tail: list[bytes] = []
+        """Frames of ours that are no messages, in order."""
+        self.tail_sent: list[int] = []
+        """Bytes of them that the kernel has taken, added to by C code alone."""
+        self.stuck: Port | None = None
+        """Whose message was begun or refused by the socket: TLS wants the very same bytes next."""
+        self.ready: deque[Delivery | Call] = deque()
+        """What `drain` hands over next."""
+        self.reader: object | None = None
+        """The token of who reads now; others wait for him. Taken under the lock, given back by a plain store."""
+        self.leader = 0
+        """The thread that reads."""
+        self.acked: list[Port] = []
+        """Who has acknowledgements that are not sent."""
+        self.acks_due = 0.0
+        self.abandoned: list[Expected] = []
+        """Calls that nobody waits for any more."""
+        self.is_idle = True
+        """The keeper looks seldom: who brings work calls it."""
+        self.call_keeper: Callable[[], None] = _nobody
+        self.reads = 0
+        self.endings: deque[tuple[Port, Exception]] = deque()
+        """Channels that the broker has closed, until somebody attends to it."""
+        self.problems: deque[tuple[Port, bytes | None, Exception]] = deque()
+        """What the broker did not take, before it is logged."""
+        self.told: list[tuple[Port, Exception]] = []
+        """The same after that, for the next flush to raise."""
+
+    def __repr__(self) -> str:
+        return f"<Line: {self.status.value}, {len(self.ports)} channels, {len(self.ready)} ready>"
+
+    def need_engine(self) -> Engine:
+        """Give the engine of an open link; raises what ended it."""
+        if self.status is not Status.OPEN or self.engine is None:
+            raise self.why_not()
+        return self.engine
+
+    def why_not(self) -> Exception:
+        """Build the error that says why nothing can be done."""
+        if self.status is Status.CLOSED or self.status is Status.NEW:
+            return errors.make(errors.ConnectionClosed, f"the connection is {self.status.value}: connect")
+        return errors.make(errors.ConnectionLost, f"the connection is lost: {self.error}")
+
+    def gather(self) -> None:
+        """Move what the engine wants to say behind what is waiting to be sent."""
+        if self.engine is not None and self.engine.out:
+            # One statement without a call that could be cut off between the two stores.
+            out = [*self.tail, *self.engine.out]
+            self.tail, self.engine.out = out, []
+
+    def spend(self) -> None:
+        """Have the next publish take the long way."""
+        if self.room >= 0:
+            self.room -= SPENT
+
+    def wake_keeper(self) -> None:
+        """Have the keeper look soon, if it rests."""
+        if self.is_idle:
+            self.is_idle = False
+            self.call_keeper()
+
+
+def _unconnected(_data: bytes) -> int:
+    raise errors.make(errors.ConnectionLost, "there is no connection")
+
+
+def _nobody() -> None:
+    """Before there is a keeper."""

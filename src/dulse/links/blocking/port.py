@@ -1,0 +1,238 @@
+"""One channel of a blocking link: the short ways of publishing and acknowledging, and what is in flight on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dulse import errors
+from dulse.amqp.acknowledging import Acknowledgements
+from dulse.amqp.confirms import COST, Window
+from dulse.amqp.delivery import Delivery
+from dulse.amqp.messages import Writer, read_written
+from dulse.amqp.methods import basic
+from dulse.links.blocking.line import SPENT, Line
+from dulse.links.blocking.stream import WOULD_BLOCK
+from dulse.model.message import Outgoing, Properties, Returned
+
+if TYPE_CHECKING:
+    from dulse.links.blocking.link import Link
+
+
+class Consumer:
+    """Who gets the deliveries of one consumer tag."""
+
+    __slots__ = ("method", "no_ack", "on_cancel", "on_delivery", "tag")
+
+    def __init__(
+        self,
+        method: basic.Consume,
+        on_delivery: Callable[[Delivery], Any],
+        on_cancel: Callable[[str], Any] | None,
+    ) -> None:
+        self.tag = method.consumer_tag
+        self.method = method
+        """How it was started, and is started again after a loss."""
+        self.no_ack = method.no_ack
+        self.on_delivery = on_delivery
+        self.on_cancel = on_cancel
+
+
+class Port:
+    """A channel. Made by `Link.port`; threads may share it.
+
+    A message has a *serial*, its number on this channel from 1, as long as the channel lives; the tag in the window is
+    that less `shift`, as the broker counts from 1 after each loss. Likewise a delivery's tag is the broker's plus
+    `offset`.
+    """
+
+    def __init__(self, link: Link, line: Line, number: int, writer: Writer) -> None:
+        setup = line.setup
+        self.number = number
+        self.is_open = True
+        self.closed_by: Exception | None = None
+        self.on_returned: Callable[[Returned], Any] | None = None
+        self.consumers: dict[str | None, Consumer] = {}
+        self.confirms = setup.confirms
+        self.link = link
+        self._line = line
+        self._waits = setup.waits_for_confirms and setup.confirms
+        # What follows is guarded by the line's lock.
+        self.writer = writer
+        self.is_ready = True
+        """The short way may be taken."""
+        self.window = Window(setup.window_messages, setup.window_bytes)
+        self.shift = 0
+        self.late: deque[bytes] = deque()
+        """Messages of nested calls, which join the window later."""
+        self.awaited: dict[int, Exception | Returned | None] = {}
+        """Serials whose publisher waits for the confirm, and what went wrong with them."""
+        self.acks = Acknowledgements(number)
+        self.offset = 0
+        self.is_listed = False
+        """It is among the line's `acked`."""
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<Port {self.number}: {state}, {self.window!r}, {len(self.consumers)} consumers>"
+
+    # ------------------------------------------------------------------------------------------- publish
+
+    def publish(
+        self,
+        body: bytes,
+        properties: Properties,
+        exchange: str,
+        routing_key: str,
+        mandatory: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Send a message; when this returns, it is with the kernel and will be confirmed, or be told of.
+
+        A mandatory one without a listener waits until the broker has confirmed or returned it.
+        """
+        data = self.writer.write(body, properties, exchange, routing_key, mandatory)
+        if mandatory or self._waits:
+            self.link.publish_and_wait(self, data, timeout)
+            return
+        line = self._line
+        size = len(data)
+        serial = 0
+        with line.lock:
+            room = line.room - size - COST
+            if room >= 0 and self.is_ready and not line.inside:
+                line.inside = True
+                window = self.window
+                try:
+                    window.entries.append(data)
+                    window.sent.extend(map(line.send, (data,)))
+                    if window.sent[-1] == size:
+                        line.room = room
+                        return
+                    line.room = room - SPENT
+                except WOULD_BLOCK:
+                    line.room, line.stuck = room - SPENT, self
+                except BaseException as problem:
+                    line.room = room - SPENT
+                    if not isinstance(problem, OSError):
+                        raise
+                finally:
+                    line.inside = False
+                serial = window.last + self.shift
+        self.link.publish_slowly(self, data, serial, timeout)
+
+    def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
+        """Send messages in order, many in one send."""
+        write = self.writer.write
+        written = [
+            write(each.body, each.properties, each.exchange, each.routing_key, each.mandatory) for each in messages
+        ]
+        self.link.publish_together(self, written, timeout)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all that was published here is confirmed; raises what the broker did not take."""
+        self.link.flush(timeout, self)
+
+    def is_sent(self, serial: int) -> bool:
+        """Tell whether a message is with the kernel; called under the lock."""
+        window = self.window
+        index, begun = serial - self.shift - window.base, len(window.sent)
+        return index < begun - 1 or (index == begun - 1 and not window.remainder())
+
+    def is_settled(self, serial: int) -> bool:
+        """Tell whether the broker has answered for a message; called under the lock."""
+        return self.window.is_settled(serial - self.shift)
+
+    def refused(self, tag: int, multiple: bool) -> None:
+        """Take what a basic.nack says; called under the lock."""
+        for each in self.window.refuse(tag, multiple):
+            text = "the broker refused a message (basic.nack): a queue is full and rejects, or could not take it"
+            self.fail(each.tag, each.data, errors.make(errors.Refused, text, message=describe(each.data)))
+
+    def fail(self, tag: int, data: bytes, problem: Exception) -> None:
+        """Keep what went wrong with a message for who waits for it, or else for whoever comes; under the lock."""
+        if tag + self.shift in self.awaited:
+            self.awaited[tag + self.shift] = problem
+        else:
+            self._line.problems.append((self, data, problem))
+
+    # -------------------------------------------------------------------------------------------- settle
+
+    def ack(self, delivery_tag: int, multiple: bool = False) -> None:
+        """Settle a delivery, or all up to it. PreconditionFailed: unknown or settled; closes the channel."""
+        line = self._line
+        with line.lock:
+            if multiple or not self.is_listed or not self.acks.ack(delivery_tag - self.offset):
+                self._ack(delivery_tag, multiple)
+            if line.reader is None and not line.is_idle:
+                return
+        self.link.acked()
+
+    def _ack(self, delivery_tag: int, multiple: bool) -> None:
+        self.check_open()
+        tag = delivery_tag and delivery_tag - self.offset
+        if 0 < delivery_tag <= self.offset:
+            self.link.drop_stale(self, delivery_tag)
+        elif not (self.acks.ack_up_to(tag) if multiple else self.acks.ack(tag)) and not (multiple and not tag):
+            raise self._unknown(delivery_tag, "basic.ack")
+        elif not self.is_listed:
+            self._line.acked.append(self)
+            self.is_listed = True
+
+    def reject(self, delivery_tag: int, requeue: bool = False, multiple: bool = False) -> None:
+        """Put a delivery back (`requeue`), or let it be dead-lettered or dropped."""
+        with self._line.lock:
+            self.check_open()
+            tag = delivery_tag and delivery_tag - self.offset
+            if 0 < delivery_tag <= self.offset:
+                self.link.drop_stale(self, delivery_tag)
+            elif not self.acks.reject(tag, requeue, multiple) and not (multiple and not tag):
+                raise self._unknown(delivery_tag, "basic.reject")
+            elif not self.is_listed:
+                self._line.acked.append(self)
+                self.is_listed = True
+        self.link.acked(now=True)
+
+    def _unknown(self, delivery_tag: int, method: str) -> Exception:
+        text = f"PRECONDITION_FAILED - unknown delivery tag {delivery_tag}"
+        problem = errors.make(errors.PreconditionFailed, text, code=406, method=method)
+        self.link.refuse(self, problem)
+        return problem
+
+    # -------------------------------------------------------------------------------------------- states
+
+    def check_open(self) -> None:
+        """Raise unless the channel can be used."""
+        if not self.is_open:
+            text = f"channel {self.number} was closed by this program: open another"
+            if self.closed_by is not None:
+                text = f"channel {self.number} was closed by the broker: {self.closed_by}: open another"
+            raise errors.make(errors.ChannelClosed, text, code=504)
+
+    def shut(self, reason: Exception | None) -> None:
+        """Be closed; called under the lock."""
+        self.is_open = self.is_ready = self.is_listed = False
+        self.closed_by = reason
+        self.consumers = {}
+
+    def write_acks(self) -> list[bytes]:
+        """Give the frames of all that is settled and not told to the broker; called under the lock."""
+        self.acks.collect()
+        written, self.acks.out = self.acks.out, []
+        return written
+
+
+def describe(data: bytes) -> Outgoing:
+    """Give the message that a Writer wrote, for an error to name it."""
+    method, properties, body = read_written(data)
+    return Outgoing(body, properties, method.exchange, method.routing_key, method.mandatory)
+
+
+def unroutable(back: Returned) -> Exception:
+    """Build the error for a message that the broker returned."""
+    text = (
+        f"no queue is bound to exchange {back.exchange!r} for routing key {back.routing_key!r} ({back.text}): "
+        "bind one, or publish without mandatory"
+    )
+    return errors.make(errors.Unroutable, text, message=back, code=back.code)

@@ -1,0 +1,125 @@
+"""What comes in by a blocking link: reading, and giving each event to whom it concerns."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from dulse import errors
+from dulse.amqp.delivery import Delivery
+from dulse.amqp.engine import Engine
+from dulse.amqp.events import Arrived, Ended, Event, Replied, Told
+from dulse.amqp.messages import returned
+from dulse.amqp.method import Method
+from dulse.amqp.methods import basic
+from dulse.links.blocking.line import Call, Line, Status
+from dulse.links.blocking.port import Port, describe, unroutable
+from dulse.links.blocking.stream import READ_SIZE, WOULD_BLOCK, Stream
+from dulse.model.message import Returned
+
+
+def receive(line: Line) -> bool:
+    """Read once without waiting, and hand out what came; True: something did. Only who leads may call it.
+
+    Raises OSError or ConnectionError where the link is broken.
+    """
+    with line.lock:
+        engine, stream = line.engine, line.stream
+        if engine is None or stream is None or line.status is not Status.OPEN:
+            return True
+        line.inside = True
+        try:
+            came = _read(engine, stream)
+            if came or engine.events:
+                line.reads += 1
+                engine.take_in()
+                hand_out(line, engine)
+                return True
+            return False
+        finally:
+            line.inside = False
+
+
+def _read(engine: Engine, stream: Stream) -> bool:
+    try:
+        # One call of C code: what was read is kept, whatever interrupts us.
+        engine.inbox.extend(map(stream.recv, (READ_SIZE,)))
+    except WOULD_BLOCK:
+        return False
+    if not engine.inbox[-1]:
+        raise errors.make(errors.ConnectionLost, "the broker closed the connection without a word")
+    return True
+
+
+def hand_out(line: Line, engine: Engine) -> None:
+    """Give each event to whom it concerns. May be cut off by an exception, and is then begun again."""
+    fresh: list[Delivery | Call] = []
+    ended: Exception | None = None
+    for event in engine.events:
+        if type(event) is Delivery:
+            fresh.append(event)
+        elif type(event) is Told and type(event.method) is basic.Ack:
+            method = event.method
+            line.ports[event.channel].window.confirm(method.delivery_tag, method.multiple)
+        else:
+            ended = _take(line, event, fresh) or ended
+    ready = deque([*line.ready, *fresh]) if fresh else line.ready
+    line.ready, engine.events = ready, []
+    if engine.blocked is not None:
+        line.spend()
+    if ended is not None:
+        raise ended
+
+
+def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception | None:
+    """Take what is not as usual; gives what ended the connection."""
+    if isinstance(event, Ended) and not event.channel:
+        return event.error or errors.make(errors.ConnectionLost, "the connection was closed")
+    if isinstance(event, Replied):
+        if event.expected in line.abandoned:
+            _give_back(line, event)
+        return None
+    port = line.ports.get(event.channel)
+    if port is None:
+        return None
+    if isinstance(event, Told):
+        _take_told(port, event.method, fresh)
+    elif isinstance(event, Arrived):
+        _take_returned(line, port, returned(event.content))
+    elif isinstance(event, Ended) and event.error is not None:
+        port.is_ready = port.is_listed = False
+        line.endings.append((port, event.error))
+    return None
+
+
+def _take_told(port: Port, method: Method, fresh: list[Delivery | Call]) -> None:
+    if isinstance(method, basic.Nack):
+        port.refused(method.delivery_tag, method.multiple)
+    elif isinstance(method, basic.Cancel):
+        consumer = port.consumers.pop(method.consumer_tag, None)
+        if consumer is not None and consumer.on_cancel is not None:
+            fresh.append((consumer.on_cancel, consumer.tag))
+
+
+def _take_returned(line: Line, port: Port, back: Returned) -> None:
+    """Give a message that no queue wanted to who waits for its confirm, which comes next."""
+    for serial in sorted(port.awaited):
+        tag = serial - port.shift
+        if tag >= port.window.base and port.awaited[serial] is None:
+            sent = describe(port.window.entries[tag - port.window.base])
+            if (sent.body, sent.exchange, sent.routing_key) == (back.body, back.exchange, back.routing_key):
+                port.awaited[serial] = back
+                return
+    line.problems.append((port, None, unroutable(back)))
+
+
+def _give_back(line: Line, event: Replied) -> None:
+    """Put back the message of a basic.get whose caller has gone."""
+    line.abandoned.remove(event.expected)
+    reply, port = event.expected.reply, line.ports.get(event.channel)
+    if isinstance(reply, Delivery) and port is not None and isinstance(event.expected.method, basic.Get):
+        port.acks.newest = max(port.acks.newest, reply.delivery_tag)
+        if event.expected.method.no_ack:
+            port.acks.skip(reply.delivery_tag)
+        else:
+            port.acks.reject(reply.delivery_tag, requeue=True, multiple=False)
+            line.acked.append(port)

@@ -1,0 +1,146 @@
+"""What goes out of a blocking link: pushing what is waiting, and deciding how much may be published.
+
+All functions are called under the line's lock, with `inside` set.
+"""
+
+from __future__ import annotations
+
+from dulse.amqp.confirms import COST
+from dulse.links.blocking.line import Line, Status
+from dulse.links.blocking.port import Port
+from dulse.links.blocking.stream import WOULD_BLOCK
+
+_GRANT = 262144
+"""Bytes that are published the short way at most before the confirms are looked at."""
+
+
+def push(line: Line) -> bool:
+    """Send all that is waiting, as far as the socket takes it now; True: nothing is left.
+
+    In this order: what was begun; messages nobody has sent; other frames, which alone go while the broker blocks.
+    All progress is kept by C code, so it may be interrupted anywhere and called again. OSError: the link is broken.
+    """
+    engine = line.engine
+    if line.status is not Status.OPEN or engine is None:
+        return False
+    write_acks(line)
+    line.gather()
+    try:
+        if line.tail_sent:
+            _push_tail(line)
+        if line.stuck is not None:
+            _push_window(line, line.stuck, only_begun=False)
+            line.stuck = None
+        for port in line.ports.values():
+            if port.late:
+                _adopt_late(port)
+            _push_window(line, port, only_begun=engine.blocked is not None)
+        if line.tail:
+            _push_tail(line)
+    except WOULD_BLOCK:
+        return False
+    engine.has_spoken = True
+    return not has_unsent(line)
+
+
+def has_unsent(line: Line) -> bool:
+    """Tell whether something is waiting to be sent."""
+    if line.tail or (line.engine is not None and line.engine.out):
+        return True
+    return any(each.late or not each.is_sent(each.window.last + each.shift) for each in line.ports.values())
+
+
+def write_acks(line: Line) -> None:
+    """Put the acknowledgements that were collected behind what is waiting to be sent."""
+    while line.acked:
+        port = line.acked[-1]
+        port.acks.collect()
+        # One statement without a call: no frame is lost or doubled.
+        tail = [*line.tail, *port.acks.out]
+        line.tail, port.acks.out = tail, []
+        port.is_listed = False
+        line.acked.pop()
+
+
+def _push_tail(line: Line) -> None:
+    data = b"".join(line.tail)
+    done = sum(line.tail_sent)
+    while done < len(data):
+        line.tail_sent.extend(map(line.send, (data[done:],)))
+        done = sum(line.tail_sent)
+    line.tail, line.tail_sent = [], []
+
+
+def _push_window(line: Line, port: Port, *, only_begun: bool) -> None:
+    """Send what is left of the message that was begun, and those behind it."""
+    window = port.window
+    while True:
+        rest = window.remainder()
+        while rest:
+            line.stuck = port
+            window.extra.extend(map(line.send, (rest,)))
+            rest = window.remainder()
+        line.stuck = None
+        data = None if only_begun else window.begin_next()
+        if data is None:
+            return
+        line.stuck = port
+        window.sent.extend(map(line.send, (data,)))
+
+
+def _adopt_late(port: Port) -> None:
+    try:
+        # One call of C code, so nothing is lost or doubled however often it is interrupted.
+        port.window.entries.extend(iter(port.late.popleft, None))
+    except IndexError:
+        return
+
+
+def forget_sent(line: Line) -> None:
+    """Let go of messages that nobody confirms, once they are sent."""
+    for port in line.ports.values():
+        window = port.window
+        if not port.confirms and window.sent:
+            done = window.base + len(window.sent) - (2 if window.remainder() else 1)
+            if done >= window.base:
+                window.confirm(done, multiple=True)
+
+
+def has_room(line: Line, size: int) -> bool:
+    """Tell whether the windows take another message of this size; one over the limit fits when they are empty.
+
+    Windows that were full take no more before a quarter is free: one wake-up for many messages.
+    """
+    setup = line.setup
+    messages, held = _stock(line)
+    if not messages:
+        line.is_full = False
+        return True
+    free, slots = setup.window_bytes - held, setup.window_messages - messages
+    if line.is_full:
+        line.is_full = free < setup.window_bytes // 4 or slots < max(1, setup.window_messages // 4)
+    line.is_full = line.is_full or free < size + COST or slots < 1
+    return not line.is_full
+
+
+def grant(line: Line, size: int) -> None:
+    """Let messages of about this size go the short way, as many as the windows take."""
+    engine = line.engine
+    line.spend()
+    if line.status is not Status.OPEN or engine is None or engine.blocked is not None or line.is_full:
+        return
+    setup = line.setup
+    messages, held = _stock(line)
+    room = min(_GRANT, setup.window_bytes - held, (setup.window_messages - messages) * (size + COST))
+    if room > 0:
+        line.room = room
+
+
+def _stock(line: Line) -> tuple[int, int]:
+    """Count the messages in all windows, and their bytes."""
+    messages = held = 0
+    for port in line.ports.values():
+        if port.window.entries:
+            messages += len(port.window.entries)
+            held += port.window.weigh()
+    return messages, held

@@ -1,0 +1,59 @@
+"""A connected socket that never blocks, and the waiting for it."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from math import ceil
+
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What tells that nothing was sent or read now, and that it is to be tried again later."""
+
+READ_SIZE = 262144
+"""Bytes asked for at once: a message of 64 KiB then seldom straddles two reads."""
+
+
+class Stream:
+    """One connection. `send` and `recv` are the socket's own, so that C code stores what they give.
+
+    Under TLS, and so always, the owner calls both under one lock: one TLS object must not be used by two threads.
+    """
+
+    __slots__ = ("_fd", "_poll", "_socket", "_writing", "recv", "send", "tls")
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        self._socket = connected
+        self._fd = connected.fileno()
+        self.send = connected.send
+        self.recv = connected.recv
+        self.tls = isinstance(connected, ssl.SSLSocket)
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+        self._writing = False
+
+    def __repr__(self) -> str:
+        return f"<Stream {self._fd}{', TLS' if self.tls else ''}>"
+
+    def fileno(self) -> int:
+        """Give the descriptor, -1 once it is closed."""
+        return self._socket.fileno()
+
+    def wait(self, seconds: float, *, writing: bool = False) -> bool:
+        """Wait until there is something to read, or (with `writing`) room to send; False after so many seconds."""
+        if writing is not self._writing:
+            self._poll.modify(self._fd, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
+            self._writing = writing
+        return bool(self._poll.poll(ceil(max(0.0, seconds) * 1000)))
+
+    def close(self) -> None:
+        """Close it, whatever was on its way."""
+        self._socket.close()
+
+    def drop(self) -> None:
+        """Close the descriptor alone, without a byte to the peer: it is the parent process's connection."""
+        # Not the TLS object's own detach, which would say goodbye to the peer.
+        fd = socket.socket.detach(self._socket)
+        if fd >= 0:
+            socket.close(fd)

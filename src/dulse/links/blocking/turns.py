@@ -1,0 +1,105 @@
+"""Who reads a blocking link: one of those who wait leads, the others follow.
+
+The leader reads, hands out what came and sends what is stuck; all who wait look again after each of its turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import get_ident
+from time import monotonic
+
+from dulse import errors
+from dulse.links.blocking.line import Line, Status
+from dulse.links.blocking.receiving import receive
+from dulse.links.blocking.sending import has_unsent, push
+
+_SLICE = 0.5
+"""Seconds after which everybody who waits looks for himself (PEP 475; a wake-up that an exception cut off)."""
+
+Broke = Callable[[Exception], None]
+
+
+def is_nested(line: Line) -> bool:
+    """Tell whether this is a signal handler or destructor that struck in the middle of this very thread's work."""
+    return line.inside or (line.reader is not None and line.leader == get_ident())
+
+
+def wait(line: Line, ready: Callable[[], bool], deadline: float | None, broke: Broke) -> bool:
+    """Wait until `ready()`, which is called under the lock; False if it is not by `deadline` (of time.monotonic).
+
+    `broke` is called, without the lock, with what the socket raised. A nested call cannot wait: InvalidArgument.
+    """
+    if is_nested(line):
+        text = "a signal handler or destructor called what waits for the broker, inside another such call: let it only "
+        raise errors.make(errors.InvalidArgument, text + "publish, or set a flag")
+    token = object()
+    while True:
+        leads = False
+        try:
+            with line.lock:
+                seen = line.changed.ticket()
+                line.inside = True
+                try:
+                    if ready():
+                        return True
+                finally:
+                    line.inside = False
+                left = _SLICE if deadline is None else min(deadline - monotonic(), _SLICE)
+                if left <= 0:
+                    return False
+                if line.reader is None and line.status is Status.OPEN:
+                    line.reader, line.leader = token, get_ident()
+            leads = line.reader is token
+            if leads:
+                _lead(line, left, broke)
+            else:
+                line.changed.wait(left, seen)
+        finally:
+            if line.reader is token:
+                line.reader = None
+        if leads:
+            line.changed.notify()
+
+
+def glance(line: Line, broke: Broke) -> None:
+    """Read what is there, if nobody reads and there is no need to wait."""
+    token = object()
+    try:
+        with line.lock:
+            if line.reader is None and line.status is Status.OPEN and not line.inside:
+                line.reader, line.leader = token, get_ident()
+        if line.reader is token:
+            _guarded(line, lambda: receive(line), broke)
+    finally:
+        if line.reader is token:
+            line.reader = None
+    line.changed.notify()
+
+
+def _lead(line: Line, seconds: float, broke: Broke) -> None:
+    if _guarded(line, lambda: receive(line), broke):
+        return
+    writing = _guarded(line, lambda: _push(line), broke)
+    stream = line.stream
+    if stream is not None and line.status is Status.OPEN and stream.wait(seconds, writing=writing):
+        _guarded(line, lambda: receive(line), broke)
+
+
+def _push(line: Line) -> bool:
+    with line.lock:
+        line.inside = True
+        try:
+            return not push(line) and has_unsent(line)
+        finally:
+            line.inside = False
+
+
+def _guarded(line: Line, step: Callable[[], bool], broke: Broke) -> bool:
+    stream = line.stream
+    try:
+        return step()
+    except (OSError, errors.ConnectionError) as problem:
+        if line.stream is stream:
+            broke(problem)
+        return True

@@ -1,0 +1,57 @@
+"""The Transport over an AMQP link."""
+
+from __future__ import annotations
+
+from dulse.links.asynchronous.link import Link
+from dulse.model.capabilities import Capabilities
+from dulse.transport import AsyncManagement
+from dulse.transports.amqp.aio.channel import AmqpChannel
+from dulse.transports.amqp.capabilities import CAPABILITIES
+
+
+class AmqpTransport:
+    """One broker, by a link that lives through lost connections. Any number of threads (tasks) may use it at once."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def __repr__(self) -> str:
+        return f"<AmqpTransport on {self._link!r}>"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What RabbitMQ can do."""
+        return CAPABILITIES
+
+    @property
+    def management(self) -> AsyncManagement | None:
+        """Not by this protocol."""
+        return None
+
+    async def open(self, timeout: float) -> None:
+        """Connect; see Transport."""
+        await self._link.open(timeout)
+
+    async def channel(self) -> AmqpChannel:
+        """Open a channel."""
+        return await self._link.port(AmqpChannel)
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Hand over one event; see Transport."""
+        await self._link.drain(timeout)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Send out and await everything that was published or settled."""
+        await self._link.flush(timeout)
+
+    async def check(self, timeout: float | None = None) -> None:
+        """Do one round trip to the broker."""
+        await self._link.check(timeout)
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Close all channels and let go of the broker; see Transport."""
+        await self._link.close(timeout)
+
+    def discard(self) -> None:
+        """Forget everything without I/O."""
+        self._link.discard()

@@ -1,0 +1,7 @@
+"""What RabbitMQ can do, in the numbers of the contract."""
+
+from __future__ import annotations
+
+from dulse.model.capabilities import Capabilities
+
+CAPABILITIES = Capabilities(peek=False, leases="process")
