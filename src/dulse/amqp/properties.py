@@ -35,6 +35,7 @@ BASIC = 60
 """The only class whose methods carry contents."""
 _NAMES = frozenset(name for name, _, _ in LAYOUT)
 _UNKNOWN = 0b11  # the lowest flag says that more flags follow, which no class needs; the next has no property
+_LENGTHS = tuple(bytes((size,)) for size in range(256))
 _MOST_TABLES = 256
 _LARGEST_TABLE = 4096
 
@@ -52,8 +53,12 @@ def encode(properties: Properties) -> bytes:
     for name, kind, flag in LAYOUT:
         if name in properties:
             value = properties[name]
-            if value is not None:
-                flags |= flag
+            if value is None:
+                continue
+            flags |= flag
+            if kind == "shortstr" and type(value) is str and value.isascii() and len(value) < 256:
+                chunks += (_LENGTHS[len(value)], value.encode())
+            else:
                 chunks.append(_written(kind, value, f"the property {name}"))
     chunks[0] = SHORT.pack(flags)
     return b"".join(chunks)
@@ -81,15 +86,36 @@ def decode(payload: bytes) -> Properties:
     """
     end = len(payload)
     flags, at = read_number(SHORT, payload, HEAD.size, end)
-    if flags & _UNKNOWN:
-        raise violation(f"a content header with flags of no property: {flags:#06x}")
     found: Properties = {}
-    for name, kind, flag in LAYOUT:
-        if flags & flag:
+    for name, kind in _PRESENT[flags] if flags in _PRESENT else _learn_flags(flags):
+        if kind == "shortstr" and at < end:
+            start = at + 1
+            at = start + payload[at]
+            if at > end:
+                read_short_string(payload, start - 1, end)
+            try:
+                found[name] = payload[start:at].decode()
+            except UnicodeDecodeError:
+                read_short_string(payload, start - 1, end)
+        else:
             found[name], at = _read(kind, payload, at, end)
     if at != end:
         raise violation(f"a content header has {end - at} bytes more than its properties")
     return found
+
+
+def _learn_flags(flags: int) -> tuple[tuple[str, str], ...]:
+    if flags & _UNKNOWN:
+        raise violation(f"a content header with flags of no property: {flags:#06x}")
+    present = tuple((name, kind) for name, kind, flag in LAYOUT if flags & flag)
+    if len(_PRESENT) >= _MOST_TABLES:
+        _PRESENT.clear()
+    _PRESENT[flags] = present
+    return present
+
+
+_PRESENT: dict[int, tuple[tuple[str, str], ...]] = {}
+"""Name and type of each property that some flags announce."""
 
 
 def _written(kind: str, value: Any, what: str) -> bytes:

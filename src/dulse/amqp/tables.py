@@ -29,6 +29,7 @@ _SIGNED_64 = Struct(">cq")
 _TIME = Struct(">cQ")
 _DECIMAL = Struct(">cBi")
 _BLOCK = Struct(">cI")
+_LONG = LONG.unpack_from
 
 
 def encode_table(table: Mapping[str, Any], what: str = "table") -> bytes:
@@ -60,53 +61,85 @@ def decode_array(data: bytes, at: int, end: int) -> tuple[list[Any], int]:
 
 
 class _Open:
-    """A table or array that is being written."""
+    """A table or array that is being written, and the key of the item that is."""
 
-    __slots__ = ("chunks", "items", "kind", "path")
+    __slots__ = ("chunks", "is_table", "items", "key")
 
-    def __init__(self, value: Any, path: str) -> None:
-        self.path = path
+    def __init__(self, value: Any) -> None:
         self.chunks: list[bytes] = []
-        self.kind = b"F" if isinstance(value, Mapping) else b"A"
-        self.items: Iterator[tuple[Any, Any]] = iter(value.items() if self.kind == b"F" else enumerate(value))
+        self.is_table = isinstance(value, Mapping)
+        self.items: Iterator[tuple[Any, Any]] = iter(value.items() if self.is_table else enumerate(value))
+        self.key: Any = None
 
-    def name(self, key: Any) -> str:
-        """Give the path to an item and write its key, if it has one."""
-        if self.kind == b"A":
-            return f"{self.path}[{key}]"
-        if not isinstance(key, str):
-            raise unwritable(f"a key of {self.path} is {type(key).__name__}, and AMQP's keys are texts: {key!r:.60}")
-        self.chunks.append(short_string(key, f"a key of {self.path}"))
-        return f"{self.path}.{key}"
-
-    def closed(self) -> bytes:
+    def closed(self, opened: list[_Open], what: str) -> bytes:
         """Give the whole as a value."""
         body = b"".join(self.chunks)
         if len(body) > 0xFFFFFFFF:
-            raise unwritable(f"{self.path} is {len(body)} bytes long and AMQP allows 4 GiB")
-        return _BLOCK.pack(self.kind, len(body)) + body
+            raise unwritable(f"{_path(opened, what)} is {len(body)} bytes long and AMQP allows 4 GiB")
+        return _BLOCK.pack(b"F" if self.is_table else b"A", len(body)) + body
 
 
-def _encode(value: Any, path: str) -> bytes:
-    opened = [_Open(value, path)]
+def _path(opened: list[_Open], what: str) -> str:
+    """Name the item that is being written, for an error; costs nothing before."""
+    return what + "".join(f".{each.key}" if each.is_table else f"[{each.key}]" for each in opened)
+
+
+def _encode(value: Any, what: str) -> bytes:
+    opened = [_Open(value)]
     while True:
         innermost = opened[-1]
-        entry = next(innermost.items, None)
-        if entry is None:
-            opened.pop()
-            block = innermost.closed()
-            if not opened:
-                return block
-            opened[-1].chunks.append(block)
-            continue
-        key, item = entry
-        where = innermost.name(key)
-        if isinstance(item, Mapping | list | tuple):
+        nested = _write_items(innermost, opened, what)
+        if nested is not None:
             if len(opened) == DEEPEST:
-                raise unwritable(f"{where[:200]} lies deeper than {DEEPEST} tables and arrays; flatten it")
-            opened.append(_Open(item, where))
+                raise unwritable(
+                    f"{_path(opened, what)[:200]} lies deeper than {DEEPEST} tables and arrays; flatten it"
+                )
+            opened.append(_Open(nested))
+            continue
+        opened.pop()
+        block = innermost.closed(opened, what)
+        if not opened:
+            return block
+        opened[-1].chunks.append(block)
+
+
+def _write_items(innermost: _Open, opened: list[_Open], what: str) -> Any:
+    """Write items until one is a table or array itself, and give that; None: there are no more."""
+    append, is_table = innermost.chunks.append, innermost.is_table
+    for key, item in innermost.items:
+        innermost.key = key
+        if is_table:
+            append(_KEYS[key] if type(key) is str and key in _KEYS else _learn_key(key, opened[:-1], what))
+        kind = type(item)
+        if kind is str and item.isascii():
+            append(_BLOCK.pack(b"S", len(item)) + item.encode())
+        elif item is None:
+            append(b"V")
+        elif kind is int and -0x80000000 <= item <= 0x7FFFFFFF:
+            append(_SIGNED_32.pack(b"I", item))
+        elif isinstance(item, Mapping | list | tuple):
+            return item
         else:
-            innermost.chunks.append(_scalar(item, where))
+            append(_scalar(item, _path(opened, what)))
+    return None
+
+
+def _learn_key(key: Any, holders: list[_Open], what: str) -> bytes:
+    path = _path(holders, what)
+    if not isinstance(key, str):
+        raise unwritable(f"a key of {path} is {type(key).__name__}, and AMQP's keys are texts: {key!r:.60}")
+    written = short_string(key, f"a key of {path}")
+    if len(_KEYS) >= _MOST_KEYS:
+        _KEYS.clear()
+    _KEYS[key] = written
+    return written
+
+
+_KEYS: dict[str, bytes] = {}
+"""Keys as they are written."""
+_READ_KEYS: dict[bytes, str] = {}
+"""The same the other way."""
+_MOST_KEYS = 1000
 
 
 def _scalar(value: Any, path: str) -> bytes:
@@ -223,24 +256,69 @@ def _decode(root: dict[str, Any] | list[Any], data: bytes, at: int, end: int) ->
     container: dict[str, Any] | list[Any] = root
     outer: list[tuple[dict[str, Any] | list[Any], int]] = []
     while True:
-        if at == stop:
-            if not outer:
-                return at
-            container, stop = outer.pop()
-            continue
-        key = ""
         if isinstance(container, dict):
-            key, at = read_short_string(data, at, stop)
-        value, at, inner_stop = _value(data, at, stop)
-        if isinstance(container, dict):
-            container[key] = value
+            value, at, inner_stop = _read_pairs(container, data, at, stop)
         else:
-            container.append(value)
+            value, at, inner_stop = _read_values(container, data, at, stop)
         if inner_stop:
             if len(outer) + 2 > DEEPEST:
                 raise violation(f"tables and arrays lie deeper in each other than {DEEPEST}")
             outer.append((container, stop))
             container, stop = value, inner_stop
+        elif outer:
+            container, stop = outer.pop()
+        else:
+            return at
+
+
+def _read_pairs(table: dict[str, Any], data: bytes, at: int, stop: int) -> tuple[Any, int, int]:
+    """Read keys and values until one is a table or array: that (empty), where it begins and ends; 0: all are read."""
+    while at < stop:
+        start = at + 1
+        at = start + data[at]
+        raw = data[start:at]
+        if at >= stop or raw not in _READ_KEYS:
+            key, at = _learn_read_key(data, start - 1, stop)
+        else:
+            key = _READ_KEYS[raw]
+        kind = data[at] if at < stop else 0
+        if kind == 83 and at + 5 <= stop:  # S
+            (size,) = _LONG(data, at + 1)
+            start = at + 5
+            if start + size > stop:
+                _block(data, at + 1, stop)
+            at = start + size
+            try:
+                table[key] = data[start:at].decode()
+            except UnicodeDecodeError:
+                table[key] = data[start:at]
+        elif kind == 86:  # V
+            table[key] = None
+            at += 1
+        else:
+            value, at, inner_stop = _value(data, at, stop)
+            table[key] = value
+            if inner_stop:
+                return value, at, inner_stop
+    return None, at, 0
+
+
+def _read_values(array: list[Any], data: bytes, at: int, stop: int) -> tuple[Any, int, int]:
+    """Read values under the rules of `_read_pairs`."""
+    while at < stop:
+        value, at, inner_stop = _value(data, at, stop)
+        array.append(value)
+        if inner_stop:
+            return value, at, inner_stop
+    return None, at, 0
+
+
+def _learn_read_key(data: bytes, at: int, stop: int) -> tuple[str, int]:
+    key, following = read_short_string(data, at, stop)
+    if len(_READ_KEYS) >= _MOST_KEYS:
+        _READ_KEYS.clear()
+    _READ_KEYS[data[at + 1 : following]] = key
+    return key, following
 
 
 def _value(data: bytes, at: int, end: int) -> tuple[Any, int, int]:
