@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, TypeVar
 
-from dulse.broker.catalogue import Change, Decision, NeedDepth, NeedGroups, View
+from dulse.broker.catalogue import Change, Decision, NeedDepth, NeedGroups, Part, View
 from dulse.broker.consumers import decide_cancel, decide_consume
 from dulse.broker.decisions import decide
 from dulse.broker.topology import Indexes, Route, resolve
@@ -28,6 +28,8 @@ class Catalogue:
         self.changes: list[Change] = []
         self.rounds = 0
         """How often the last operation had to read."""
+        self.values_read = 0
+        """How many values the last operation had read to it."""
         self.indexes = Indexes()
         self._revisions = count(1)
         self._orders = count(1)
@@ -57,16 +59,26 @@ class Catalogue:
     def look(self, question: Callable[[View], T]) -> T:
         """Ask, and read what the question needs, until it is answered."""
         groups: dict[str, Group] = {}
+        parts: dict[str, Part] = {}
         depths: dict[str, Depth] = {}
-        self.rounds = 0
+        self.rounds = self.values_read = 0
         while True:
             try:
-                return question(View(groups, depths))
+                return question(View(groups, depths, parts))
             except NeedGroups as need:
                 groups.update((name, self.groups.get(name, Group(0, 0, {}))) for name in need.names)
+                parts.update((name, self.part(name, fields)) for name, fields in need.parts.items())
             except NeedDepth as need:
                 depths[need.queue] = self.depths.get(need.queue, EMPTY)
             self.rounds += 1
+            known = {**groups, **{name: part.group for name, part in parts.items()}}
+            self.values_read = sum(len(group.values) for group in known.values())
+
+    def part(self, name: str, fields: frozenset[str]) -> Part:
+        """Read some fields of a group."""
+        group = self.groups.get(name, Group(0, 0, {}))
+        values = {field: value for field, value in group.values.items() if field in fields}
+        return Part(group._replace(values=values), fields)
 
     def carry_out(self, decider: Callable[[View], Decision]) -> Any:
         """Decide, write, and give the reply."""

@@ -14,6 +14,7 @@ from dulse.model.commands import (
     DeclareExchange,
     DeclareQueue,
     DeleteQueue,
+    PurgeQueue,
     UnbindExchange,
     UnbindQueue,
 )
@@ -60,6 +61,30 @@ def test_the_same_binding_again_changes_nothing(catalogue: Catalogue) -> None:
     catalogue.run(BindQueue("q", "x", "key", {"b": {"c": 2}, "a": 1}))
 
     assert len(catalogue.changes) == changes
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        BindQueue("q", "x", "new"),
+        BindQueue("q", "x", "key 3"),
+        UnbindQueue("q", "x", "key 3"),
+        BindExchange("y", "x", "new"),
+        UnbindExchange("y", "x", "key 3"),
+        DeclareExchange("x", "topic"),
+        DeclareQueue("q"),
+        PurgeQueue("q"),
+    ],
+    ids=repr,
+)
+def test_bindings_that_are_not_asked_for_cost_nothing(catalogue: Catalogue, command: Command) -> None:
+    for number in range(50):
+        catalogue.run(BindQueue("q", "x", f"key {number}"))
+        catalogue.run(BindExchange("y", "x", f"key {number}"))
+
+    catalogue.run(command)
+
+    assert (catalogue.rounds, catalogue.values_read <= 4) == (1 + isinstance(command, DeclareQueue), True)
 
 
 def test_a_binding_writes_both_ends_in_one_change(catalogue: Catalogue) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dulse.broker.definitions import BoundTo
-from dulse.broker.routing import matcher_for
+from dulse.broker.routing import GrowingMatcher, matcher_for
 
 
 def calls_of(action: Callable[[], Any]) -> int:
@@ -47,6 +47,19 @@ def headers(number: int) -> BoundTo:
 
 def any_header(number: int) -> BoundTo:
     return BoundTo("queue", f"q{number}", "", {"x-match": "any", "number": number, f"key {number}": None})
+
+
+@pytest.mark.parametrize("exchange_type", ["direct", "fanout", "topic", "headers"])
+def test_further_bindings_are_found_as_if_they_had_been_there_at_first(exchange_type: str) -> None:
+    bindings = [make(number) for number in range(6) for make in (topic, hashes, literal, headers, any_header)]
+    whole, grown = matcher_for(exchange_type, bindings), matcher_for(exchange_type, bindings[:7])
+    assert isinstance(grown, GrowingMatcher)
+
+    for number in range(7, len(bindings)):
+        grown.extend(bindings[number : number + 1])
+
+    given = {"kind": "order", "number": 5, "key 2": 0}
+    assert set(grown.match("stock.4.x", given)) == set(whole.match("stock.4.x", given)) != set()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@
     e/<queue>      ""                                    x-expires; the group's age is how long the queue was not used
 
 Decisions are pure: they look at groups that were read before and ask, by raising `NeedGroups` or `NeedDepth`, for
-what is missing; whoever carries them out reads it and decides again from the start. The change is then written under
+what is missing; whoever carries them out reads it and decides again from the start. A group may have tens of thousands
+of bindings, so that what needs a few fields of one asks for these alone. The change is then written under
 the condition that every group the decision looked at still has the revision it had.
 """
 
@@ -22,10 +23,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from dulse.model.records import Depth, Group, Guard, Revision
+from dulse.model.records import Depth, Group, Guard, Parts, Revision
 
 DEFINITION = ""
 """The field of a group that holds what was declared."""
+
+DEFINED = frozenset((DEFINITION,))
+"""The fields to ask for where it counts only what was declared."""
 
 
 def exchange_group(exchange: str) -> str:
@@ -54,11 +58,15 @@ def expiry_group(queue: str) -> str:
 
 
 class NeedGroups(Exception):
-    """A decision needs these groups of the catalogue: a request to whoever carries it out, not an error."""
+    """A decision needs these groups of the catalogue: a request to whoever carries it out, not an error.
 
-    def __init__(self, names: frozenset[str]) -> None:
-        super().__init__(", ".join(sorted(names)))
+    `names` are needed whole, and of those in `parts` the fields said there, all at one moment.
+    """
+
+    def __init__(self, names: frozenset[str], parts: Parts | None = None) -> None:
         self.names = names
+        self.parts = parts or {}
+        super().__init__(", ".join(sorted({*names, *self.parts})))
 
 
 class NeedDepth(Exception):
@@ -67,6 +75,14 @@ class NeedDepth(Exception):
     def __init__(self, queue: str) -> None:
         super().__init__(queue)
         self.queue = queue
+
+
+class Part(NamedTuple):
+    """Some fields of a group as they were read."""
+
+    group: Group
+    fields: frozenset[str]
+    """Those that were asked for, whether they have a value or not."""
 
 
 class Change(NamedTuple):
@@ -92,19 +108,34 @@ class View:
     having been read before those of its queues.
     """
 
-    def __init__(self, groups: Mapping[str, Group] | None = None, depths: Mapping[str, Depth] | None = None) -> None:
+    def __init__(
+        self,
+        groups: Mapping[str, Group] | None = None,
+        depths: Mapping[str, Depth] | None = None,
+        parts: Mapping[str, Part] | None = None,
+    ) -> None:
         self._groups = groups if groups is not None else {}
         self._depths = depths if depths is not None else {}
+        self._parts = parts if parts is not None else {}
         self.looked_at: dict[str, Revision] = {}
 
     def __repr__(self) -> str:
-        return f"<View of {len(self._groups)} groups and {len(self._depths)} depths>"
+        return f"<View of {len(self._groups)} groups, {len(self._parts)} parts and {len(self._depths)} depths>"
 
-    def require(self, names: Iterable[str]) -> None:
-        """Ask for all of these at once, if any of them was not read yet."""
+    def require(self, names: Iterable[str], parts: Parts | None = None) -> None:
+        """Ask for all of these groups, and parts of groups, at once, if any of them was not read yet."""
         missing = frozenset(name for name in names if name not in self._groups)
-        if missing:
-            raise NeedGroups(missing)
+        lacking = {
+            name: fields | self._known(name)
+            for name, fields in (parts or {}).items()
+            if name not in self._groups and name not in missing and not fields <= self._known(name)
+        }
+        if missing or lacking:
+            raise NeedGroups(missing, lacking)
+
+    def _known(self, name: str) -> frozenset[str]:
+        part = self._parts.get(name)
+        return frozenset() if part is None else part.fields
 
     def group(self, name: str) -> Group:
         """Give a group; one that does not exist has revision 0 and no values."""
@@ -114,12 +145,22 @@ class View:
         self.looked_at[name] = group.revision
         return group
 
-    def peek(self, name: str) -> Mapping[str, str]:
+    def part(self, name: str, fields: frozenset[str] = DEFINED) -> Group:
+        """Give a group of which only these fields count; there may be others in it, and others may be left out."""
+        group = self._part(name, fields)
+        self.looked_at[name] = group.revision
+        return group
+
+    def peek(self, name: str, fields: frozenset[str] = DEFINED) -> Mapping[str, str]:
         """Give the values of a group on which the decision does not depend, as another one changes with it."""
+        return self._part(name, fields).values
+
+    def _part(self, name: str, fields: frozenset[str]) -> Group:
         group = self._groups.get(name)
         if group is None:
-            raise NeedGroups(frozenset((name,)))
-        return group.values
+            self.require((), {name: fields})
+            group = self._parts[name].group
+        return group
 
     def depth(self, queue: str) -> Depth:
         """Give how much a queue holds."""
@@ -144,9 +185,16 @@ class Draft:
     def __repr__(self) -> str:
         return f"<Draft of {sum(map(len, self._writes.values()))} writes>"
 
-    def require(self, names: Iterable[str]) -> None:
+    def require(self, names: Iterable[str], parts: Parts | None = None) -> None:
         """Ask for all of these at once, if any of them was not read yet."""
-        self.view.require(names)
+        self.view.require(names, parts)
+
+    def holds(self, group: str, name: str) -> bool:
+        """Tell whether a group will have this field after this change."""
+        writes = self._writes.get(group, {})
+        if name in writes:
+            return writes[name] is not None
+        return name in self.view.part(group, frozenset((name,))).values
 
     def values(self, group: str) -> Mapping[str, str]:
         """Give a group's values as they will be after this change."""
@@ -160,13 +208,12 @@ class Draft:
 
     def write(self, group: str, name: str, value: str) -> None:
         """Set one value of a group."""
-        self.view.group(group)
+        self.view.part(group, frozenset((name,)))
         self._writes.setdefault(group, {})[name] = value
 
     def delete(self, group: str, name: str) -> bool:
         """Take one value away; False: there is none."""
-        writes = self._writes.get(group, {})
-        known = writes[name] is not None if name in writes else name in self.view.group(group).values
+        known = self.holds(group, name)
         if known:
             self._writes.setdefault(group, {})[name] = None
         return known

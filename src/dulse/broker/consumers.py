@@ -8,6 +8,7 @@ from typing import Any
 from dulse.broker import refusals
 from dulse.broker.arguments import check_consumer_arguments
 from dulse.broker.catalogue import (
+    DEFINED,
     Decision,
     Draft,
     View,
@@ -51,7 +52,7 @@ def decide_consume(
     """
     check_name("consumer tag", consumer_tag)
     # The expiry group is read for whoever carries this out: an overdue queue is to be deleted before it is consumed.
-    view.require((queue_group(queue), consumers_group(queue), owner_group(owner), expiry_group(queue)))
+    view.require((consumers_group(queue), owner_group(owner), expiry_group(queue)), {queue_group(queue): DEFINED})
     rules = check_access(view, queue, owner, _METHOD)
     priority = check_consumer_arguments(queue, arguments, _METHOD)
     group = consumers_group(queue)
@@ -71,7 +72,7 @@ def decide_consume(
 
 def decide_cancel(view: View, queue: str, consumer_tag: str, owner: str) -> Decision:
     """End a consumer; one that is not there is no error. Reply: whether an auto-delete queue went with the last one."""
-    view.require((queue_group(queue), consumers_group(queue), owner_group(owner), expiry_group(queue)))
+    view.require((consumers_group(queue), owner_group(owner), expiry_group(queue)), {queue_group(queue): DEFINED})
     draft = Draft(view)
     deleted = end_consumer(draft, queue, consumer_tag, owner)
     return draft.decision(deleted)
@@ -83,7 +84,7 @@ def end_consumer(draft: Draft, queue: str, consumer_tag: str, owner: str) -> boo
     draft.delete(owner_group(owner), held_consumer_field(queue, consumer_tag))
     if not draft.delete(group, consumer_field(owner, consumer_tag)) or draft.values(group):
         return False
-    definition = read_queue(draft.values(queue_group(queue)))
+    definition = read_queue(draft.view.part(queue_group(queue)).values)
     if definition is not None and definition.auto_delete:
         remove_queue(draft, queue)
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -148,8 +148,8 @@ def field_from(source: str, routing_key: str, arguments: Mapping[str, Any]) -> s
     return _field("from", source, routing_key, arguments)
 
 
-def bindings_to(values: Mapping[str, str]) -> list[BoundTo]:
-    """Give the bindings that start from the exchange of this group."""
+def bindings_to(values: Iterable[str]) -> list[BoundTo]:
+    """Give the bindings that start from the exchange of a group with these fields."""
     return [
         BoundTo(*parts)
         for parts in map(_parts, values)
@@ -157,8 +157,8 @@ def bindings_to(values: Mapping[str, str]) -> list[BoundTo]:
     ]
 
 
-def bindings_from(values: Mapping[str, str]) -> list[BoundFrom]:
-    """Give the bindings that lead to the queue or exchange of this group."""
+def bindings_from(values: Iterable[str]) -> list[BoundFrom]:
+    """Give the bindings that lead to the queue or exchange of a group with these fields."""
     return [BoundFrom(*parts[1:]) for parts in map(_parts, values) if parts and parts[0] == "from"]
 
 

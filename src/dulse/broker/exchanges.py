@@ -29,7 +29,7 @@ def declare_exchange(command: DeclareExchange, view: View, _owner: str, _unique:
     check_exchange_type(command, _DECLARE)
     refuse_default_exchange(name, _DECLARE)
     group = exchange_group(name)
-    existing = read_exchange(name, view.group(group).values)
+    existing = read_exchange(name, view.part(group).values)
     if existing is not None:
         _assert_equivalent(name, existing, command)
         return Decision(None)
@@ -80,7 +80,7 @@ def refuse_default_exchange(name: str, method: str) -> None:
 
 
 def _check_existence(name: str, view: View) -> Decision:
-    if name and read_exchange(name, view.group(exchange_group(name)).values) is None:
+    if name and read_exchange(name, view.part(exchange_group(name)).values) is None:
         raise refusals.not_found("exchange", name, _DECLARE)
     return Decision(None)
 

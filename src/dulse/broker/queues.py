@@ -12,6 +12,7 @@ from dulse.broker.arguments import (
     check_queue_arguments,
 )
 from dulse.broker.catalogue import (
+    DEFINED,
     DEFINITION,
     Decision,
     Draft,
@@ -52,7 +53,7 @@ def declare_queue(command: DeclareQueue, view: View, owner: str, unique: str) ->
     """
     name = check_name("queue name", command.queue) or f"amq.gen-{unique}"
     held = (owner_group(owner),) if command.exclusive else ()
-    view.require((queue_group(name), consumers_group(name), expiry_group(name), *held))
+    view.require((consumers_group(name), expiry_group(name), *held), {queue_group(name): DEFINED})
     if command.passive:
         check_access(view, name, owner, _DECLARE)
         return _used(view, name)
@@ -60,7 +61,7 @@ def declare_queue(command: DeclareQueue, view: View, owner: str, unique: str) ->
         text = f"the queue name {name!r} has the prefix 'amq.', which is reserved for names that the broker gives"
         raise refusals.access_refused(text, _DECLARE)
     check_queue_arguments(name, command.arguments, _DECLARE)
-    existing = read_queue(view.group(queue_group(name)).values)
+    existing = read_queue(view.part(queue_group(name)).values)
     if existing is not None:
         _assert_equivalent(name, existing, command, owner)
         return _used(view, name)
@@ -97,7 +98,7 @@ def purge_queue(command: PurgeQueue, view: View, owner: str, _unique: str) -> De
 
 def check_access(view: View, queue: str, owner: str, method: str) -> QueueRules:
     """Raise NotFound (404) or ResourceLocked (405: exclusive to somebody else) unless `owner` may use this queue."""
-    definition = read_queue(view.group(queue_group(queue)).values)
+    definition = read_queue(view.part(queue_group(queue)).values)
     if definition is None:
         raise refusals.not_found("queue", queue, method)
     if definition.exclusive and definition.owner != owner:

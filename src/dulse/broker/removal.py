@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dulse.broker.catalogue import Draft, consumers_group, exchange_group, expiry_group, owner_group, queue_group
+from dulse.broker.catalogue import (
+    DEFINED,
+    Draft,
+    consumers_group,
+    exchange_group,
+    expiry_group,
+    owner_group,
+    queue_group,
+)
 from dulse.broker.definitions import (
     BoundFrom,
     BoundTo,
@@ -33,7 +41,7 @@ def remove_queue(draft: Draft, queue: str) -> None:
     owners = {consumer.owner for consumer in ended}
     if definition is not None and definition.exclusive:
         owners.add(definition.owner)
-    draft.require([*map(owner_group, owners), *(exchange_group(binding.source) for binding in sources)])
+    draft.require(map(owner_group, owners), _ends_at(sources, "queue", queue))
     for consumer in ended:
         draft.delete(owner_group(consumer.owner), held_consumer_field(queue, consumer.tag))
     for owner in owners:
@@ -49,19 +57,28 @@ def remove_exchange(draft: Draft, exchange: str) -> None:
     group = exchange_group(exchange)
     values = draft.values(group)
     onward, sources = bindings_to(values), bindings_from(values)
-    draft.require([*map(_destination_group, onward), *(exchange_group(binding.source) for binding in sources)])
+    draft.require(map(destination_group, onward), _ends_at(sources, "exchange", exchange))
     draft.clear(group)
     for binding in onward:
-        draft.delete(_destination_group(binding), field_from(exchange, binding.routing_key, binding.arguments))
+        draft.delete(destination_group(binding), field_from(exchange, binding.routing_key, binding.arguments))
     _detach(draft, "exchange", exchange, sources)
 
 
 def remove_binding(draft: Draft, source: str, binding: BoundTo) -> None:
     """Take one binding away; the last one from an auto-delete exchange takes that along."""
     removed = draft.delete(exchange_group(source), field_to(*binding))
-    draft.delete(_destination_group(binding), field_from(source, binding.routing_key, binding.arguments))
+    draft.delete(destination_group(binding), field_from(source, binding.routing_key, binding.arguments))
     if removed:
         _remove_if_deserted(draft, source)
+
+
+def _ends_at(sources: Iterable[BoundFrom], kind: Kind, name: str) -> dict[str, frozenset[str]]:
+    """Name what counts of the exchanges that lead here, whatever else they lead to."""
+    parts: dict[str, set[str]] = {}
+    for source, routing_key, arguments in sources:
+        field = field_to(kind, name, routing_key, arguments)
+        parts.setdefault(exchange_group(source), set(DEFINED)).add(field)
+    return {group: frozenset(fields) for group, fields in parts.items()}
 
 
 def _detach(draft: Draft, kind: Kind, name: str, sources: Iterable[BoundFrom]) -> None:
@@ -75,11 +92,12 @@ def _detach(draft: Draft, kind: Kind, name: str, sources: Iterable[BoundFrom]) -
 
 
 def _remove_if_deserted(draft: Draft, exchange: str) -> None:
-    values = draft.values(exchange_group(exchange))
-    definition = read_exchange(exchange, values)
-    if definition is not None and definition.auto_delete and not is_source(values):
+    group = exchange_group(exchange)
+    definition = read_exchange(exchange, draft.view.part(group).values)
+    if definition is not None and definition.auto_delete and not is_source(draft.values(group)):
         remove_exchange(draft, exchange)
 
 
-def _destination_group(binding: BoundTo) -> str:
+def destination_group(binding: BoundTo) -> str:
+    """Name the group of the queue or exchange that a binding leads to."""
     return (queue_group if binding.kind == "queue" else exchange_group)(binding.destination)

@@ -7,7 +7,7 @@ it depends on the message and on the number of matches, not on the number of bin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dulse import errors
 from dulse.broker.definitions import BoundTo, Kind
@@ -38,6 +38,15 @@ class Matcher(Protocol):
         ...
 
 
+@runtime_checkable
+class GrowingMatcher(Matcher, Protocol):
+    """A matcher that can take more bindings in while others ask it; one that cannot is made anew."""
+
+    def extend(self, bindings: Sequence[BoundTo]) -> None:
+        """Take further bindings in."""
+        ...
+
+
 MatcherFactory = Callable[[Sequence[BoundTo]], Matcher]
 """Makes the index over the bindings of one exchange."""
 
@@ -49,6 +58,10 @@ class DirectMatcher:
 
     def __init__(self, bindings: Sequence[BoundTo]) -> None:
         self._destinations: dict[str, list[Destination]] = {}
+        self.extend(bindings)
+
+    def extend(self, bindings: Sequence[BoundTo]) -> None:
+        """Take further bindings in."""
         for binding in bindings:
             self._destinations.setdefault(binding.routing_key, []).append(destination_of(binding))
 
@@ -63,7 +76,12 @@ class FanoutMatcher:
     uses_headers = False
 
     def __init__(self, bindings: Sequence[BoundTo]) -> None:
-        self._destinations = tuple(dict.fromkeys(map(destination_of, bindings)))
+        self._destinations: tuple[Destination, ...] = ()
+        self.extend(bindings)
+
+    def extend(self, bindings: Sequence[BoundTo]) -> None:
+        """Take further bindings in."""
+        self._destinations = tuple(dict.fromkeys((*self._destinations, *map(destination_of, bindings))))
 
     def match(self, routing_key: str, headers: Headers) -> Iterable[Destination]:
         """Give all there are."""
@@ -77,6 +95,10 @@ class TopicMatcher:
 
     def __init__(self, bindings: Sequence[BoundTo]) -> None:
         self._trie: TopicTrie[Destination] = TopicTrie()
+        self.extend(bindings)
+
+    def extend(self, bindings: Sequence[BoundTo]) -> None:
+        """Take further bindings in."""
         for binding in bindings:
             self._trie.add(binding.routing_key, destination_of(binding))
 
@@ -92,6 +114,10 @@ class HeadersExchangeMatcher:
 
     def __init__(self, bindings: Sequence[BoundTo]) -> None:
         self._headers: HeadersMatcher[Destination] = HeadersMatcher()
+        self.extend(bindings)
+
+    def extend(self, bindings: Sequence[BoundTo]) -> None:
+        """Take further bindings in."""
         for binding in bindings:
             self._headers.add(binding.arguments, destination_of(binding))
         self._headers.arrange()

@@ -43,8 +43,8 @@ class TopicTrie(Generic[T]):
         elif set(words) == {"#"}:
             self._everything.append(found)
         else:
-            self._has_patterns = True
             self._grow(words).found.append(found)
+            self._has_patterns = True
 
     def match(self, key: str) -> Sequence[T]:
         """Give what was added with the patterns that this key fits."""

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from dulse.broker import refusals
 from dulse.broker.carbon_copies import further_keys, has_further_keys
-from dulse.broker.catalogue import View, exchange_group, queue_group
+from dulse.broker.catalogue import DEFINED, View, exchange_group, queue_group
 from dulse.broker.definitions import ExchangeDefinition, bindings_to, read_exchange, read_queue
-from dulse.broker.routing import Destination, Matcher, matcher_for
+from dulse.broker.routing import Destination, GrowingMatcher, Matcher, matcher_for
 from dulse.broker.rules import QueueRules
 from dulse.broker.targets import plain_target
-from dulse.model.records import Guard, Revision, Target
+from dulse.model.records import Group, Guard, Target
 
 _DEFAULT = ""
 _METHOD = "Basic.publish"
@@ -56,7 +56,7 @@ class Indexes:
 
     def __init__(self, limit: int = 1000) -> None:
         self._limit = limit
-        self._kept: OrderedDict[str, tuple[Revision, RoutingIndex]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Group, RoutingIndex]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Indexes of {len(self._kept)} exchanges>"
@@ -65,16 +65,33 @@ class Indexes:
         """Give the index of an exchange as it stands in `view`; None: there is no such exchange."""
         group = view.group(exchange_group(exchange))
         kept = self._kept.get(exchange)
-        if kept is not None and kept[0] == group.revision:
+        if kept is not None and kept[0].revision == group.revision:
             return kept[1]
         definition = read_exchange(exchange, group.values)
         if definition is None:
             return None
-        index = RoutingIndex(definition, matcher_for(routing_type(definition), bindings_to(group.values)))
-        self._kept[exchange] = (group.revision, index)
+        matcher = None if kept is None else _extended(kept[1], kept[0].values, definition, group.values)
+        if matcher is None:
+            matcher = matcher_for(routing_type(definition), bindings_to(group.values))
+        index = RoutingIndex(definition, matcher)
+        self._kept[exchange] = (group, index)
         while len(self._kept) > self._limit:
             self._kept.popitem(last=False)
         return index
+
+
+def _extended(
+    index: RoutingIndex, before: Mapping[str, str], definition: ExchangeDefinition, after: Mapping[str, str]
+) -> Matcher | None:
+    """Add new bindings to the matcher of an index, if these are all that has changed; else None.
+
+    Whoever still routes by the old index may find new bindings, too: its guards tell that it is outdated.
+    """
+    matcher = index.matcher
+    if index.definition != definition or not isinstance(matcher, GrowingMatcher) or not before.keys() <= after.keys():
+        return None
+    matcher.extend(bindings_to(after.keys() - before.keys()))
+    return matcher
 
 
 def routing_type(definition: ExchangeDefinition) -> str:
@@ -177,7 +194,7 @@ class _Walk:
     def reached(self) -> list[Reached]:
         """Give the queues that exist; to be asked for after all exchanges were read, never before."""
         unknown = [name for name, index in self._queues.items() if index is None or name not in index.reached]
-        self._view.require(map(queue_group, unknown))
+        self._view.require((), {queue_group(name): DEFINED for name in unknown})
         looked_at = (self._look_at(name, index) for name, index in self._queues.items())
         return [reached for reached in looked_at if reached is not None]
 
@@ -185,7 +202,7 @@ class _Walk:
         if index is not None and queue in index.reached:
             return index.reached[queue]
         # The guard of the exchange that leads to a queue covers the queue; the default exchange has none of its own.
-        values = self._view.group(queue_group(queue)).values if index is None else self._view.peek(queue_group(queue))
+        values = self._view.part(queue_group(queue)).values if index is None else self._view.peek(queue_group(queue))
         definition = read_queue(values)
         if definition is None:
             return None

@@ -18,6 +18,10 @@ Revision = Any
 """Opaque, compared for equality only; 0 is the revision of a group that does not exist."""
 
 
+Parts = Mapping[str, frozenset[str]]
+"""Fields by group: what is wanted of groups of which the rest does not count."""
+
+
 class Target(NamedTuple):
     """One queue that a record goes into, with the numbers that the broker decided for it."""
 

@@ -14,7 +14,7 @@ from typing import Final, NoReturn, cast
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Target, Token
+from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.policy.clocks import Clock
 from dulse.transports.memory_store.queue import Entry
 from dulse.transports.memory_store.registry import find_store, forget_store
@@ -340,11 +340,13 @@ class MemoryStorage:
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    def read(self, groups: Sequence[str]) -> Mapping[str, Group]:
-        """Read groups as they stand at one moment."""
+    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
+        """Read groups, and parts of others, as they stand at one moment."""
         store = self._store
         with store.lock:
-            return {name: store.catalogue.read(name) for name in groups}
+            found = {name: store.catalogue.read(name) for name in groups}
+            found.update((name, store.catalogue.part(name, fields)) for name, fields in (parts or {}).items())
+            return found
 
     def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
         """Give the revisions of groups."""

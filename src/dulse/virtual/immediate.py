@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.virtual.arming import ArmedStorage, merged
 
 Note = Callable[[Sequence[str] | None], None]
@@ -151,8 +151,8 @@ class ImmediateStorage:
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]:  # noqa: D102
-        return self._storage.read(groups)
+    async def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:  # noqa: D102
+        return self._storage.read(groups, parts)
 
     async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:  # noqa: D102
         return self._storage.revisions(groups)

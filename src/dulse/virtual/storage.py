@@ -24,6 +24,7 @@ from dulse.model.records import (
     Group,
     Guard,
     Leased,
+    Parts,
     Peeked,
     Problem,
     Put,
@@ -200,8 +201,11 @@ class Storage(Protocol):
 
     # ------------------------------------------------------------------------------------------ catalogue
 
-    def read(self, groups: Sequence[str]) -> Mapping[str, Group]:
-        """Read groups as they stand at one moment; a missing one has revision 0 and no values."""
+    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
+        """Read groups as they stand at one moment; a missing one has revision 0 and no values.
+
+        Of those in `parts` (and not in `groups`) only the named fields, at a cost that does not grow with the others.
+        """
         ...
 
     def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
@@ -310,7 +314,7 @@ class AsyncStorage(Protocol):
 
     async def purge(self, queue: str) -> int: ...
 
-    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]: ...
+    async def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]: ...
 
     async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]: ...
 

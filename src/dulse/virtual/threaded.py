@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.virtual.hops import Hop, Threads
 from dulse.virtual.kept import Kept
 from dulse.virtual.storage import Storage
@@ -244,8 +244,8 @@ class ThreadedStorage:
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    async def read(self, groups: Sequence[str]) -> Mapping[str, Group]:  # noqa: D102
-        return await self._call(partial(self._storage.read, list(groups)))
+    async def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:  # noqa: D102
+        return await self._call(partial(self._storage.read, list(groups), parts))
 
     async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:  # noqa: D102
         return await self._call(partial(self._storage.revisions, list(groups)))

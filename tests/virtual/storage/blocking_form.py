@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Token
+from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.virtual.storage import AsyncStorage
 
 Result = TypeVar("Result")
@@ -120,8 +120,8 @@ class BlockingForm:
     def purge(self, queue: str) -> int:
         return self._run(self._storage.purge(queue))
 
-    def read(self, groups: Sequence[str]) -> Mapping[str, Group]:
-        return self._run(self._storage.read(groups))
+    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
+        return self._run(self._storage.read(groups, parts))
 
     def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
         return self._run(self._storage.revisions(groups))

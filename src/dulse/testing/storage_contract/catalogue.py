@@ -42,6 +42,26 @@ class Catalogue(StorageBench):
             "x/none": {},
         }
 
+    def test_of_a_group_some_fields_alone_can_be_read(self, storage: Storage) -> None:
+        here = write(storage, "x/here", a="1", b="2", c="3")
+        there = write(storage, "x/there", a="4")
+
+        found = storage.read(["x/there"], {"x/here": frozenset({"a", "c", "none"}), "x/none": frozenset({"a"})})
+
+        assert {name: (group.revision, dict(group.values)) for name, group in found.items()} == {
+            "x/there": (there, {"a": "4"}),
+            "x/here": (here, {"a": "1", "c": "3"}),
+            "x/none": (0, {}),
+        }
+
+    def test_fields_that_were_read_do_not_change_afterwards(self, storage: Storage) -> None:
+        write(storage, "x/here", a="1", b="2")
+        before = storage.read([], {"x/here": frozenset({"a"})})
+
+        write(storage, "x/here", a="3")
+
+        assert dict(before["x/here"].values) == {"a": "1"}
+
     def test_what_was_read_does_not_change_afterwards(self, storage: Storage) -> None:
         write(storage, "x/here", a="1")
         before = storage.read(["x/here"])

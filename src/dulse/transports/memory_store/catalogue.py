@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
 from dulse.model.records import Group, Revision
@@ -16,7 +16,9 @@ class MemoryCatalogue:
     def __init__(self, now: Callable[[], float]) -> None:
         self.revisions: dict[str, int] = {}
         """Of the groups that exist; looked into by every put."""
-        self._groups: dict[str, tuple[float, Mapping[str, str]]] = {}
+        self._groups: dict[str, tuple[float, dict[str, str]]] = {}
+        self._shared: set[str] = set()
+        """Groups whose values somebody else has, so that the next change begins with a copy."""
         self._changes = count(1)
         self._now = now
 
@@ -28,7 +30,17 @@ class MemoryCatalogue:
         found = self._groups.get(name)
         if found is None:
             return Group(0, 0, _NOTHING)
+        self._shared.add(name)
         return Group(self.revisions[name], self._age_ms(found[0]), found[1])
+
+    def part(self, name: str, fields: Iterable[str]) -> Group:
+        """Give some values of a group."""
+        found = self._groups.get(name)
+        if found is None:
+            return Group(0, 0, _NOTHING)
+        values = found[1]
+        known = {field: values[field] for field in fields if field in values}
+        return Group(self.revisions[name], self._age_ms(found[0]), known)
 
     def listed(self, prefix: str) -> dict[str, tuple[Revision, int]]:
         """Give revision and age of the groups whose name starts so."""
@@ -51,7 +63,7 @@ class MemoryCatalogue:
         for (name, key), value in writes.items():
             values = written.get(name)
             if values is None:
-                values = written[name] = dict(self.read(name).values)
+                values = written[name] = self._own(name)
             if value is None:
                 values.pop(key, None)
             else:
@@ -63,3 +75,11 @@ class MemoryCatalogue:
             else:
                 self._groups.pop(name, None)
                 self.revisions.pop(name, None)
+
+    def _own(self, name: str) -> dict[str, str]:
+        """Give the values of a group to be changed."""
+        _, values = self._groups.get(name, (0, {}))
+        if name in self._shared:
+            self._shared.remove(name)
+            return values.copy()
+        return values

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from dulse.model.records import Group
+from dulse.model.records import Group, Parts
 from dulse.transports.sqlite.clocks import wall_ms
 from dulse.transports.sqlite.looking import drop, has_ready
 from dulse.transports.sqlite.owning import is_dead
@@ -15,6 +15,7 @@ from dulse.transports.sqlite.owning import is_dead
 __all__ = ["change", "list_groups", "read_groups", "revisions"]
 
 REVISION: Final = "SELECT revision, since FROM revision WHERE grp = ?"
+ENTRY: Final = "SELECT value FROM entry WHERE grp = ? AND name = ?"
 ENTRIES: Final = "SELECT name, value FROM entry WHERE grp = ?"
 LIST: Final = "SELECT grp, revision, since FROM revision WHERE grp >= ? AND grp < ?"
 COUNT_UP: Final = "UPDATE meta SET value = value + 1 WHERE name = 'revision'"
@@ -30,15 +31,23 @@ LAST_SURROGATE: Final = 0xDFFF
 END_GROUP: Final = "DELETE FROM revision WHERE grp = ?"
 
 
-def read_groups(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, Group]:
-    """Read groups; those that do not exist have revision 0."""
+def read_groups(connection: sqlite3.Connection, names: Sequence[str], parts: Parts) -> dict[str, Group]:
+    """Read groups, and of others some fields; those that do not exist have revision 0."""
     now = wall_ms()
     found = {}
-    for name in names:
+    for name in (*names, *parts):
         revision, since = connection.execute(REVISION, (name,)).fetchone() or (0, now)
-        values = dict(connection.execute(ENTRIES, (name,)).fetchall()) if revision else {}
+        values = _values(connection, name, parts.get(name)) if revision else {}
         found[name] = Group(revision, max(0, now - since), values)
     return found
+
+
+def _values(connection: sqlite3.Connection, group: str, fields: Iterable[str] | None) -> dict[str, str]:
+    """Read all fields of a group, or some."""
+    if fields is None:
+        return dict(connection.execute(ENTRIES, (group,)).fetchall())
+    rows = ((field, connection.execute(ENTRY, (group, field)).fetchone()) for field in fields)
+    return {field: row[0] for field, row in rows if row is not None}
 
 
 def revisions(connection: sqlite3.Connection, names: Sequence[str]) -> list[int]:

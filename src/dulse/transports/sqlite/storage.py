@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Target, Token
+from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.transports.sqlite import catalogue, forks, looking, owning, putting, schema, sweeping, taking
 from dulse.transports.sqlite.bell import Bell
 from dulse.transports.sqlite.clocks import read_boot
@@ -344,9 +344,9 @@ class SQLiteStorage:
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    def read(self, groups: Sequence[str]) -> Mapping[str, Group]:
-        """Read groups as they stand at one moment."""
-        return self._connections.read(catalogue.read_groups, groups)
+    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
+        """Read groups, and parts of others, as they stand at one moment."""
+        return self._connections.read(catalogue.read_groups, groups, parts or {})
 
     def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
         """Give the revisions of groups."""

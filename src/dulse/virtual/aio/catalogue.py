@@ -9,12 +9,22 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dulse import errors
-from dulse.broker.catalogue import DEFINITION, Decision, NeedDepth, NeedGroups, View, expiry_group, queue_group
+from dulse.broker.catalogue import (
+    DEFINED,
+    DEFINITION,
+    Decision,
+    NeedDepth,
+    NeedGroups,
+    Part,
+    View,
+    expiry_group,
+    queue_group,
+)
 from dulse.broker.definitions import read_queue
 from dulse.broker.queues import check_access, decide_expiry, decide_touch
 from dulse.broker.rules import QueueRules
 from dulse.broker.topology import Indexes, Route, resolve
-from dulse.model.records import Depth, Group
+from dulse.model.records import Depth, Group, Parts
 from dulse.virtual.storage import AsyncStorage
 
 T = TypeVar("T")
@@ -36,7 +46,7 @@ class Catalogue:
     def __init__(self, storage: AsyncStorage) -> None:
         self._storage = storage
         self._indexes = Indexes()
-        self._seen: dict[str, Group] = {}
+        self._seen = _Known()
 
     async def carry_out(self, decide: Callable[[View], Decision]) -> Any:
         """Decide on what the store holds, write the decision, begin anew if it changed meanwhile; gives the reply.
@@ -51,21 +61,21 @@ class Catalogue:
         def decide(view: View) -> Route:
             return resolve(view, self._indexes, exchange, routing_key, headers)
 
-        if self._seen and len(self._seen) < GROUPS:
+        if 0 < len(self._seen) < GROUPS:
             with suppress(errors.ChannelError):  # what we remember may be why: look again
                 return await self._informed(decide, self._expire_overdue, self._seen)
-        self._seen = {}
+        self._seen = _Known()
         return await self._informed(decide, self._expire_overdue, self._seen)
 
     def forget_routing(self) -> None:
         """Read anew what routing depends on: a guard did not hold."""
-        self._seen = {}
+        self._seen = _Known()
 
     async def use(self, queue: str, owner: str, method: str) -> QueueRules:
         """Check that an owner may use a queue, and note that it does; gives its rules. NotFound, ResourceLocked."""
 
         def decide(view: View) -> Decision:
-            view.require((queue_group(queue), expiry_group(queue)))
+            view.require((expiry_group(queue),), {queue_group(queue): DEFINED})
             rules = check_access(view, queue, owner, method)
             if rules.expires_ms is None or view.group(expiry_group(queue)).age_ms * 4 < rules.expires_ms:
                 return Decision(None, rules)
@@ -78,7 +88,7 @@ class Catalogue:
         """Give the rules of a queue, whoever it belongs to; None: there is no such queue."""
 
         def look(view: View) -> QueueRules | None:
-            definition = read_queue(view.group(queue_group(queue)).values)
+            definition = read_queue(view.part(queue_group(queue)).values)
             return None if definition is None else definition.rules
 
         return await self._informed(look, _leave)
@@ -108,29 +118,29 @@ class Catalogue:
         text = f"the topology was changed by others {ATTEMPTS} times in a row while we tried to change it: try again"
         raise errors.make(errors.StorageBusy, text)
 
-    async def _informed(
-        self, decide: Callable[[View], T], before: _Before, remembered: dict[str, Group] | None = None
-    ) -> T:
+    async def _informed(self, decide: Callable[[View], T], before: _Before, remembered: _Known | None = None) -> T:
         """Call `decide` with ever more of the catalogue read, until it has all it asks for.
 
         Groups that exist are added to those `remembered`.
         """
-        lasting = {} if remembered is None else remembered
-        missing: dict[str, Group] = {}
+        lasting = _Known() if remembered is None else remembered
+        missing = _Known()
         depths: dict[str, Depth] = {}
         while True:
             try:
-                return decide(View(ChainMap(lasting, missing) if missing else lasting, depths))
+                return decide(lasting.view(missing, depths))
             except NeedGroups as need:
-                names = sorted(need.names)
-                found = await self._storage.read(names)
+                names, parts = need.names, need.parts
+                found = await self._storage.read(sorted(names), parts)
                 if await before(found):
-                    names = sorted({*lasting, *missing, *names})
-                    found = await self._storage.read(names)
+                    names, parts = lasting.with_all(missing.with_all((names, parts)))
+                    found = await self._storage.read(sorted(names), parts)
                     missing.clear()
                     lasting.clear()
                 for name, group in found.items():
-                    (lasting if group.revision else missing)[name] = group
+                    here, there = (lasting, missing) if group.revision else (missing, lasting)
+                    here.add(name, group, parts.get(name))
+                    there.drop(name)
             except NeedDepth as need:
                 (depths[need.queue],) = await self._storage.depth([need.queue])
 
@@ -139,6 +149,45 @@ class Catalogue:
         for queue in overdue:
             await self.expire(queue)
         return bool(overdue)
+
+
+class _Known:
+    """Groups that were read, and parts of others."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+        self._parts: dict[str, Part] = {}
+
+    def __len__(self) -> int:
+        return len(self._groups) + len(self._parts)
+
+    def add(self, name: str, group: Group, fields: frozenset[str] | None) -> None:
+        """Know a group, or of it only these fields."""
+        if fields is None:
+            self._groups[name] = group
+        else:
+            self._parts[name] = Part(group, fields)
+
+    def drop(self, name: str) -> None:
+        """Know nothing of a group."""
+        self._groups.pop(name, None)
+        self._parts.pop(name, None)
+
+    def clear(self) -> None:
+        """Know nothing."""
+        self._groups.clear()
+        self._parts.clear()
+
+    def with_all(self, more: tuple[Iterable[str], Parts]) -> tuple[frozenset[str], Parts]:
+        """Give the names of all that is known here, and some more, to read it again."""
+        parts = {name: part.fields for name, part in self._parts.items()}
+        return frozenset({*self._groups, *more[0]}), {**parts, **more[1]}
+
+    def view(self, missing: _Known, depths: Mapping[str, Depth]) -> View:
+        """Show what is known, and that other groups do not exist."""
+        if not missing:
+            return View(self._groups, depths, self._parts)
+        return View(ChainMap(self._groups, missing._groups), depths, ChainMap(self._parts, missing._parts))
 
 
 _Before = Callable[[Mapping[str, Group]], Any]
