@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from dulse.model.records import Group, Revision
+from dulse.model.records import Group, Parts, Revision
 from dulse.transports.filesystem.header import Header
 from dulse.transports.filesystem.place import write_all, write_whole
 from dulse.transports.sqlite.clocks import wall_ms
@@ -112,12 +112,14 @@ class Catalogue:
         found = self._groups.get(group)
         return found[0] if found else 0
 
-    def read(self, names: Sequence[str]) -> dict[str, Group]:
-        """Give groups as they are now."""
+    def read(self, names: Sequence[str], parts: Parts) -> dict[str, Group]:
+        """Give groups, and of others some fields, as they are now."""
         now = wall_ms()
         found = {}
-        for name in names:
+        for name in (*names, *parts):
             revision, at, values = self._groups.get(name, (0, now, {}))
+            if name in parts:
+                values = {field: values[field] for field in parts[name] if field in values}
             found[name] = Group(revision, max(0, now - at), values)
         return found
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Problem, Put, Revision, Swept, Target, Token
+from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.transports.filesystem import looking, sweeping, taking
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.failures import named
@@ -400,10 +400,12 @@ class FilesystemStorage:
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    def read(self, groups: Sequence[str], *, until: float | None = None) -> Mapping[str, Group]:
-        """Read groups as they stand at one moment."""
+    def read(
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
+        """Read groups, and parts of others, as they stand at one moment."""
         with self._step(until) as step:
-            return step.catalogue().read(groups)
+            return step.catalogue().read(groups, parts or {})
 
     def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:
         """Give the revisions of groups."""
