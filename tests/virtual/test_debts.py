@@ -206,4 +206,4 @@ def test_a_process_that_was_stopped_too_long_hands_out_nothing_old_and_consumes_
 
 def keep_away_from(transport: VirtualTransport) -> None:
     """Be a process that is stopped: nothing renews its lease."""
-    transport._upkeep.stop()
+    transport._upkeep.stop(time.monotonic() + SOON)

@@ -10,30 +10,20 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NoReturn, cast
+from typing import Final, cast
 
-from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.policy.clocks import Clock
 from dulse.transports.memory_store.queue import Entry
 from dulse.transports.memory_store.registry import find_store, forget_store
+from dulse.transports.memory_store.shut import Shut
 from dulse.transports.memory_store.store import MemoryStore
 from dulse.transports.memory_store.waiters import Waiter
 from dulse.virtual.arming import Notify, merged
 from dulse.virtual.storage import StaleTopology
 
 __all__ = ["MemoryStorage", "forget_store"]
-
-
-class _Shut:
-    """Stands where no store is open: every use raises, and the hot path need not ask."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise errors.make(errors.ConnectionClosed, self._text)
 
 
 class MemoryStorage:
@@ -54,7 +44,7 @@ class MemoryStorage:
         return f"<MemoryStorage {self._name!r}: {'closed' if self._finalizer is None else 'open'}>"
 
     def _shut(self, state: str) -> None:
-        self._store = cast("MemoryStore", _Shut(f"memory store {self._name!r} {state}"))
+        self._store = cast("MemoryStore", Shut(f"memory store {self._name!r} {state}"))
 
     def open(self, seconds: float) -> None:
         """Find the store of this name, or make it."""
@@ -97,6 +87,8 @@ class MemoryStorage:
         guards: Sequence[Guard] = (),
         publisher: tuple[str, int] | None = None,
         park: str | None = None,
+        *,
+        until: float | None = None,
     ) -> Sequence[Problem]:
         """Write all puts into all their targets, if every guard holds."""
         if publisher is not None:
@@ -157,6 +149,8 @@ class MemoryStorage:
         owner: str,
         lease_ms: int,
         settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
         """Settle, then take and lease."""
         store = self._store
@@ -177,7 +171,9 @@ class MemoryStorage:
         self._store.dead.pop(owner, None)
         return self._store.owners.setdefault(owner, {})
 
-    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+    def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
         """Take and lease heads that have outlived their ttl_ms."""
         store = self._store
         with store.lock:
@@ -192,6 +188,8 @@ class MemoryStorage:
         owner: str,
         lease_ms: int,
         limit: int = 100,
+        *,
+        until: float | None = None,
     ) -> Sequence[Leased]:
         """Take and lease heads until the queue is within both limits."""
         store = self._store
@@ -202,21 +200,29 @@ class MemoryStorage:
                 return ()
             return store.take_excess(found, excess, limit, self._register(owner))
 
-    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+    def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
         """Delete taken records for good."""
         store = self._store
         with store.lock:
             return store.settle(tokens, owner)
 
     def release(
-        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+        self,
+        tokens: Sequence[Token],
+        owner: str,
+        delay_ms: int = 0,
+        *,
+        counted: bool = True,
+        until: float | None = None,
     ) -> Sequence[Token]:
         """Put taken records back to their old places."""
         store = self._store
         with store.lock:
             return store.give_back(tokens, owner, delay_ms, counted=counted)
 
-    def forward(self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> bool:
+    def forward(
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> bool:
         """Settle a taken record and put others."""
         store = self._store
         with store.lock:
@@ -228,17 +234,17 @@ class MemoryStorage:
 
     # -------------------------------------------------------------------------------------------- owners
 
-    def renew(self, owner: str, lease_ms: int) -> bool:
+    def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         """Make the owner known; it lives as long as this Storage object."""
         with self._store.lock:
             self._register(owner)
         return True
 
-    def dead_owners(self) -> tuple[Sequence[str], float | None]:
+    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
         """Name the owners whose Storage object is gone."""
         return list(self._store.dead), None
 
-    def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+    def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
         """Give back what a dead owner holds."""
         store = self._store
         with store.lock:
@@ -253,7 +259,7 @@ class MemoryStorage:
 
     # ---------------------------------------------------------------------------------------------- time
 
-    def sweep(self, limit: int = 1000) -> Swept:
+    def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:
         """Make delayed records ready whose time has come; tell where heads have outlived their ttl_ms."""
         store = self._store
         with store.lock:
@@ -312,7 +318,7 @@ class MemoryStorage:
 
     # ---------------------------------------------------------------------------------------- management
 
-    def depth(self, queues: Sequence[str]) -> Sequence[Depth]:
+    def depth(self, queues: Sequence[str], *, until: float | None = None) -> Sequence[Depth]:
         """Count what each queue holds."""
         store = self._store
         with store.lock:
@@ -322,7 +328,7 @@ class MemoryStorage:
                 for each in found
             ]
 
-    def peek(self, queue: str, count: int) -> Sequence[Peeked]:
+    def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
         """Look at the records that come next."""
         store = self._store
         with store.lock:
@@ -331,7 +337,7 @@ class MemoryStorage:
             heads = [] if found is None else found.head(count)
             return [Peeked(entry[1], entry[4], int((now - entry[2]) * 1000), entry[3]) for entry in heads]
 
-    def purge(self, queue: str) -> int:
+    def purge(self, queue: str, *, until: float | None = None) -> int:
         """Delete the ready records of a queue."""
         store = self._store
         with store.lock:
@@ -340,7 +346,9 @@ class MemoryStorage:
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
+    def read(
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
         """Read groups, and parts of others, as they stand at one moment."""
         store = self._store
         with store.lock:
@@ -348,13 +356,13 @@ class MemoryStorage:
             found.update((name, store.catalogue.part(name, fields)) for name, fields in (parts or {}).items())
             return found
 
-    def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
+    def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:
         """Give the revisions of groups."""
         store = self._store
         with store.lock:
             return [store.catalogue.revisions.get(name, 0) for name in groups]
 
-    def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
+    def groups(self, prefix: str, *, until: float | None = None) -> Mapping[str, tuple[Revision, int]]:
         """Give revision and age of the groups whose name starts so."""
         store = self._store
         with store.lock:
@@ -368,6 +376,7 @@ class MemoryStorage:
         *,
         only_empty: bool = False,
         if_dead: str | None = None,
+        until: float | None = None,
     ) -> bool:
         """Write values and drop queues, if every group still has the expected revision."""
         store = self._store

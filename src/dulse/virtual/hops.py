@@ -32,7 +32,7 @@ class Hop(Generic[Result]):
         try:
             result = self._work()
         except BaseException as failure:  # noqa: BLE001 - it is raised where the call is awaited
-            self._call_soon(self._fail, failure)
+            self._call_soon(self.fail, failure)
             return
         if not self._call_soon(self._deliver, result):
             self._is_late(result)
@@ -44,8 +44,9 @@ class Hop(Generic[Result]):
             return False
         return True
 
-    def _fail(self, failure: BaseException) -> None:
-        if not self._answer.cancelled():
+    def fail(self, failure: BaseException) -> None:
+        """Raise this where the call is awaited; in the loop's thread."""
+        if not self._answer.done():
             self._answer.set_exception(failure)
 
     def _deliver(self, result: Result) -> None:

@@ -46,8 +46,10 @@ class ImmediateStorage:
         guards: Sequence[Guard] = (),
         publisher: tuple[str, int] | None = None,
         park: str | None = None,
+        *,
+        until: float | None = None,
     ) -> Sequence[Problem] | None:
-        return self._storage.put(puts, guards, publisher, park)
+        return self._storage.put(puts, guards, publisher, park, until=until)
 
     async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:  # noqa: D102
         return self._storage.barrier(seconds)
@@ -58,11 +60,15 @@ class ImmediateStorage:
         owner: str,
         lease_ms: int,
         settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
-        return self._storage.reserve(wants, owner, lease_ms, settle)
+        return self._storage.reserve(wants, owner, lease_ms, settle, until=until)
 
-    async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:  # noqa: D102
-        return self._storage.reserve_expired(queue, count, owner, lease_ms)
+    async def reserve_expired(  # noqa: D102
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
+        return self._storage.reserve_expired(queue, count, owner, lease_ms, until=until)
 
     async def trim(  # noqa: D102
         self,
@@ -72,37 +78,45 @@ class ImmediateStorage:
         owner: str,
         lease_ms: int,
         limit: int = 100,
+        *,
+        until: float | None = None,
     ) -> Sequence[Leased]:
-        return self._storage.trim(queue, max_count, max_bytes, owner, lease_ms, limit)
+        return self._storage.trim(queue, max_count, max_bytes, owner, lease_ms, limit, until=until)
 
-    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:  # noqa: D102
-        return self._storage.settle(tokens, owner)
+    async def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:  # noqa: D102
+        return self._storage.settle(tokens, owner, until=until)
 
     async def release(  # noqa: D102
-        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+        self,
+        tokens: Sequence[Token],
+        owner: str,
+        delay_ms: int = 0,
+        *,
+        counted: bool = True,
+        until: float | None = None,
     ) -> Sequence[Token]:
-        return self._storage.release(tokens, owner, delay_ms, counted=counted)
+        return self._storage.release(tokens, owner, delay_ms, counted=counted, until=until)
 
     async def forward(  # noqa: D102
-        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
     ) -> bool:
-        return self._storage.forward(token, owner, puts, guards)
+        return self._storage.forward(token, owner, puts, guards, until=until)
 
     # -------------------------------------------------------------------------------------------- owners
 
-    async def renew(self, owner: str, lease_ms: int) -> bool:  # noqa: D102
-        return self._storage.renew(owner, lease_ms)
+    async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:  # noqa: D102
+        return self._storage.renew(owner, lease_ms, until=until)
 
-    async def dead_owners(self) -> tuple[Sequence[str], float | None]:  # noqa: D102
-        return self._storage.dead_owners()
+    async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:  # noqa: D102
+        return self._storage.dead_owners(until=until)
 
-    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:  # noqa: D102
-        return self._storage.forget(owner, limit, force=force)
+    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:  # noqa: D102
+        return self._storage.forget(owner, limit, force=force, until=until)
 
     # ---------------------------------------------------------------------------------------------- time
 
-    async def sweep(self, limit: int = 1000) -> Swept:  # noqa: D102
-        return self._storage.sweep(limit)
+    async def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:  # noqa: D102
+        return self._storage.sweep(limit, until=until)
 
     async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
         """Wait without a thread; cancelling it takes nothing from anybody."""
@@ -140,25 +154,27 @@ class ImmediateStorage:
 
     # ---------------------------------------------------------------------------------------- management
 
-    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]:  # noqa: D102
-        return self._storage.depth(queues)
+    async def depth(self, queues: Sequence[str], *, until: float | None = None) -> Sequence[Depth]:  # noqa: D102
+        return self._storage.depth(queues, until=until)
 
-    async def peek(self, queue: str, count: int) -> Sequence[Peeked]:  # noqa: D102
-        return self._storage.peek(queue, count)
+    async def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:  # noqa: D102
+        return self._storage.peek(queue, count, until=until)
 
-    async def purge(self, queue: str) -> int:  # noqa: D102
-        return self._storage.purge(queue)
+    async def purge(self, queue: str, *, until: float | None = None) -> int:  # noqa: D102
+        return self._storage.purge(queue, until=until)
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    async def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:  # noqa: D102
-        return self._storage.read(groups, parts)
+    async def read(  # noqa: D102
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
+        return self._storage.read(groups, parts, until=until)
 
-    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:  # noqa: D102
-        return self._storage.revisions(groups)
+    async def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:  # noqa: D102
+        return self._storage.revisions(groups, until=until)
 
-    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:  # noqa: D102
-        return self._storage.groups(prefix)
+    async def groups(self, prefix: str, *, until: float | None = None) -> Mapping[str, tuple[Revision, int]]:  # noqa: D102
+        return self._storage.groups(prefix, until=until)
 
     async def change(  # noqa: D102
         self,
@@ -168,8 +184,9 @@ class ImmediateStorage:
         *,
         only_empty: bool = False,
         if_dead: str | None = None,
+        until: float | None = None,
     ) -> bool:
-        return self._storage.change(expect, writes, drop, only_empty=only_empty, if_dead=if_dead)
+        return self._storage.change(expect, writes, drop, only_empty=only_empty, if_dead=if_dead, until=until)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, note: Note, answer: Sequence[str] | None) -> None:

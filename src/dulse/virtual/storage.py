@@ -9,8 +9,13 @@ the first reaches asyncio through `dulse.virtual.threaded` or, where no call eve
 
 *Promises that hold for every method.* Each call is one atomic step: a process killed at any moment has done all of it
 or none. Any number of threads may call at once. A failure is one of `dulse.errors`' storage or connection errors,
-never the client's own. No call but `wait` waits for other users, and none outlives the deadline it was opened with.
-Times are milliseconds on the store's own clock; ages never come from a client's clock.
+never the client's own. Times are milliseconds on the store's own clock; ages never come from a client's clock.
+
+*Deadlines.* No call but `wait` waits for other users, beyond the moments for which they hold a lock. Each ends by
+`until`, a time of `time.monotonic` that a caller computes once for all the calls it needs, and never later than the
+seconds given to `open` (None: these alone). It is tried once however late it is. A call that could not be carried out
+in time raises StorageBusy and has done nothing; where nobody can tell whether the store has done it (a connection that
+falls silent), it raises a connection error or DeadlineExceeded. Either way the next call works.
 """
 
 from __future__ import annotations
@@ -66,6 +71,8 @@ class Storage(Protocol):
         guards: Sequence[Guard] = (),
         publisher: tuple[str, int] | None = None,
         park: str | None = None,
+        *,
+        until: float | None = None,
     ) -> Sequence[Problem] | None:
         """Write all puts into all their targets in one step, if every guard holds; empty answer: all stored.
 
@@ -88,6 +95,8 @@ class Storage(Protocol):
         owner: str,
         lease_ms: int,
         settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
         """Settle, then take and lease up to so many records of each queue, all in one step.
 
@@ -97,7 +106,9 @@ class Storage(Protocol):
         """
         ...
 
-    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+    def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
         """Take and lease only ready records that have outlived their ttl_ms; does not count as a delivery."""
         ...
 
@@ -109,6 +120,8 @@ class Storage(Protocol):
         owner: str,
         lease_ms: int,
         limit: int = 100,
+        *,
+        until: float | None = None,
     ) -> Sequence[Leased]:
         """Take and lease, from the head, ready records until the queue is within both limits; () when it is.
 
@@ -118,7 +131,7 @@ class Storage(Protocol):
         """
         ...
 
-    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+    def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
         """Delete taken records for good; gives the tokens that were no longer the owner's."""
         ...
 
@@ -129,6 +142,7 @@ class Storage(Protocol):
         delay_ms: int = 0,
         *,
         counted: bool = True,
+        until: float | None = None,
     ) -> Sequence[Token]:
         """Put taken records back to their old places (after a delay, if given); gives the tokens no longer the owner's.
 
@@ -142,6 +156,8 @@ class Storage(Protocol):
         owner: str,
         puts: Sequence[Put],
         guards: Sequence[Guard] = (),
+        *,
+        until: float | None = None,
     ) -> bool:
         """Settle a taken record and put others in the same step; False: it was no longer the owner's, nothing done.
 
@@ -152,24 +168,24 @@ class Storage(Protocol):
 
     # -------------------------------------------------------------------------------------------- owners
 
-    def renew(self, owner: str, lease_ms: int) -> bool:
+    def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         """Keep an owner and all it holds for `lease_ms` from now; False: it had been declared dead (and is new now).
 
         Also False if a take has registered it anew since then: what it held before is lost all the same.
         """
         ...
 
-    def dead_owners(self) -> tuple[Sequence[str], float | None]:
+    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
         """Owners past their time, and the seconds until the next one falls due (None: there is none)."""
         ...
 
-    def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+    def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
         """Give back up to `limit` records of an owner that is (still) past its time, or `force`; True: call again."""
         ...
 
     # ----------------------------------------------------------------------------------------------- time
 
-    def sweep(self, limit: int = 1000) -> Swept:
+    def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:
         """Make delayed records ready whose time has come; tell where records have outlived their ttl_ms."""
         ...
 
@@ -187,32 +203,34 @@ class Storage(Protocol):
 
     # ----------------------------------------------------------------------------------------- management
 
-    def depth(self, queues: Sequence[str]) -> Sequence[Depth]:
+    def depth(self, queues: Sequence[str], *, until: float | None = None) -> Sequence[Depth]:
         """How much each queue holds, in the order asked for."""
         ...
 
-    def peek(self, queue: str, count: int) -> Sequence[Peeked]:
+    def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
         """Look at the records `reserve` would give next; nothing changes."""
         ...
 
-    def purge(self, queue: str) -> int:
+    def purge(self, queue: str, *, until: float | None = None) -> int:
         """Delete the ready records of a queue; gives their number."""
         ...
 
     # ------------------------------------------------------------------------------------------ catalogue
 
-    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
+    def read(
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
         """Read groups as they stand at one moment; a missing one has revision 0 and no values.
 
         Of those in `parts` (and not in `groups`) only the named fields, at a cost that does not grow with the others.
         """
         ...
 
-    def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
+    def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:
         """Only the revisions of groups, in the order asked for; cheaper than `read`."""
         ...
 
-    def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
+    def groups(self, prefix: str, *, until: float | None = None) -> Mapping[str, tuple[Revision, int]]:
         """Revision and age (ms) of every group whose name starts so."""
         ...
 
@@ -224,6 +242,7 @@ class Storage(Protocol):
         *,
         only_empty: bool = False,
         if_dead: str | None = None,
+        until: float | None = None,
     ) -> bool:
         """Write values (None deletes one) if every group still has the expected revision; False: it has not.
 
@@ -253,6 +272,8 @@ class AsyncStorage(Protocol):
         guards: Sequence[Guard] = (),
         publisher: tuple[str, int] | None = None,
         park: str | None = None,
+        *,
+        until: float | None = None,
     ) -> Sequence[Problem] | None: ...
 
     async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]: ...
@@ -263,9 +284,13 @@ class AsyncStorage(Protocol):
         owner: str,
         lease_ms: int,
         settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]: ...
 
-    async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]: ...
+    async def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]: ...
 
     async def trim(
         self,
@@ -275,9 +300,11 @@ class AsyncStorage(Protocol):
         owner: str,
         lease_ms: int,
         limit: int = 100,
+        *,
+        until: float | None = None,
     ) -> Sequence[Leased]: ...
 
-    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]: ...
+    async def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]: ...
 
     async def release(
         self,
@@ -286,6 +313,7 @@ class AsyncStorage(Protocol):
         delay_ms: int = 0,
         *,
         counted: bool = True,
+        until: float | None = None,
     ) -> Sequence[Token]: ...
 
     async def forward(
@@ -294,31 +322,37 @@ class AsyncStorage(Protocol):
         owner: str,
         puts: Sequence[Put],
         guards: Sequence[Guard] = (),
+        *,
+        until: float | None = None,
     ) -> bool: ...
 
-    async def renew(self, owner: str, lease_ms: int) -> bool: ...
+    async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool: ...
 
-    async def dead_owners(self) -> tuple[Sequence[str], float | None]: ...
+    async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]: ...
 
-    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool: ...
+    async def forget(
+        self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None
+    ) -> bool: ...
 
-    async def sweep(self, limit: int = 1000) -> Swept: ...
+    async def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept: ...
 
     async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None: ...
 
     def wake(self) -> None: ...
 
-    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]: ...
+    async def depth(self, queues: Sequence[str], *, until: float | None = None) -> Sequence[Depth]: ...
 
-    async def peek(self, queue: str, count: int) -> Sequence[Peeked]: ...
+    async def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]: ...
 
-    async def purge(self, queue: str) -> int: ...
+    async def purge(self, queue: str, *, until: float | None = None) -> int: ...
 
-    async def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]: ...
+    async def read(
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]: ...
 
-    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]: ...
+    async def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]: ...
 
-    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]: ...
+    async def groups(self, prefix: str, *, until: float | None = None) -> Mapping[str, tuple[Revision, int]]: ...
 
     async def change(
         self,
@@ -328,4 +362,5 @@ class AsyncStorage(Protocol):
         *,
         only_empty: bool = False,
         if_dead: str | None = None,
+        until: float | None = None,
     ) -> bool: ...

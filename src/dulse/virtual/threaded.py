@@ -7,6 +7,7 @@ and handed out by the next one of the same owner.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -24,6 +25,9 @@ Result = TypeVar("Result")
 THREADS: Final = 4
 """Calls that run at once; the others wait their turn. Threads are made when they are needed."""
 
+HOP: Final = 0.1
+"""Seconds that a call may need to get into a thread, even one that has no time at all."""
+
 NUDGE: Final = 0.05
 """Seconds until a wait that has not ended is woken again: it may not have begun when it was woken first."""
 
@@ -37,6 +41,7 @@ class ThreadedStorage:
         self._threads: Threads | None = None
         self._waits: dict[Future[object], asyncio.AbstractEventLoop] = {}
         self._kept = Kept()
+        self._seconds = 30.0
 
     def __repr__(self) -> str:
         state = "closed" if self._threads is None else f"{len(self._threads.running)} calls running"
@@ -49,10 +54,11 @@ class ThreadedStorage:
 
     async def open(self, seconds: float) -> None:
         """See Storage, also for all that follow."""
+        self._seconds = seconds
         if self._threads is None:
             self._threads = Threads(self._number)
         try:
-            await self._call(partial(self._storage.open, seconds))
+            await self._run(partial(self._storage.open, seconds), seconds)
         except Exception:
             self._end(wait=True)
             raise
@@ -77,8 +83,8 @@ class ThreadedStorage:
         self.wake()
         await threads.settled()
         for owner, leased in self._kept.take_all():
-            await self._call(partial(self._storage.release, _tokens(leased), owner, counted=False))
-        await self._call(partial(self._storage.close, seconds))
+            await self._call(partial(self._storage.release, _tokens(leased), owner, counted=False), None)
+        await self._run(partial(self._storage.close, seconds), seconds)
         await threads.settled()
 
     def _end(self, *, wait: bool) -> None:
@@ -98,12 +104,31 @@ class ThreadedStorage:
             raise errors.make(errors.ConnectionClosed, f"{self._storage!r} is closed: call open()")
         return self._threads
 
-    async def _call(self, work: Callable[[], Result], late: Callable[[Result], object] | None = None) -> Result:
-        """Do `work` in a thread; `late` is given a result that nobody waits for any more."""
+    async def _call(
+        self, work: Callable[..., Result], until: float | None, late: Callable[[Result], object] | None = None
+    ) -> Result:
+        """Do one of the store's calls, which has to end by then; `late` is given a result nobody waits for any more."""
+        seconds = self._seconds if until is None else until - time.monotonic()
+        return await self._run(partial(work, until=until), seconds, late)
+
+    async def _run(
+        self, work: Callable[[], Result], seconds: float, late: Callable[[Result], object] | None = None
+    ) -> Result:
+        """Do `work` in a thread, which keeps its own deadline once it has begun; it must begin within `seconds`."""
         threads = self._opened()
         hop = Hop(work, late)
-        threads.submit(threads.calls, hop.run)
-        return await hop.answered()
+        future = threads.submit(threads.calls, hop.run)
+        timer = asyncio.get_running_loop().call_later(max(seconds, HOP), self._withdraw, future, hop, seconds)
+        try:
+            return await hop.answered()
+        finally:
+            timer.cancel()
+
+    def _withdraw(self, future: Future[object], hop: Hop[Result], seconds: float) -> None:
+        """Give up a call that has not begun: all threads are still busy with others."""
+        if future.cancel():
+            text = f"{self._storage!r} was busy with {self._number} other calls for {seconds:.1f} s: nothing was done"
+            hop.fail(errors.make(errors.StorageBusy, text))
 
     # ------------------------------------------------------------------------------------------- records
 
@@ -113,11 +138,13 @@ class ThreadedStorage:
         guards: Sequence[Guard] = (),
         publisher: tuple[str, int] | None = None,
         park: str | None = None,
+        *,
+        until: float | None = None,
     ) -> Sequence[Problem] | None:
-        return await self._call(partial(self._storage.put, list(puts), guards, publisher, park))
+        return await self._call(partial(self._storage.put, list(puts), guards, publisher, park), until)
 
     async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:  # noqa: D102
-        return await self._call(partial(self._storage.barrier, seconds))
+        return await self._run(partial(self._storage.barrier, seconds), seconds)
 
     async def reserve(
         self,
@@ -125,6 +152,8 @@ class ThreadedStorage:
         owner: str,
         lease_ms: int,
         settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
         """Hand out what was kept for this owner; settle, take and lease the rest."""
         kept, lost, wants = self._kept.take(owner, wants)
@@ -133,17 +162,19 @@ class ThreadedStorage:
         keep = partial(self._kept.add, owner)
         try:
             more, also_lost = await self._call(
-                partial(self._storage.reserve, wants, owner, lease_ms, list(settle)), late=keep
+                partial(self._storage.reserve, wants, owner, lease_ms, list(settle)), until, keep
             )
         except BaseException:
             self._kept.add(owner, (kept, lost), older=True)
             raise
         return [*kept, *more], [*lost, *also_lost]
 
-    async def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+    async def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
         """Take expired records; if this is cancelled they go back, since nobody may ask for them again."""
         work = partial(self._storage.reserve_expired, queue, count, owner, lease_ms)
-        return await self._call(work, late=self._returning(owner))
+        return await self._call(work, until, self._returning(owner))
 
     async def trim(
         self,
@@ -153,10 +184,12 @@ class ThreadedStorage:
         owner: str,
         lease_ms: int,
         limit: int = 100,
+        *,
+        until: float | None = None,
     ) -> Sequence[Leased]:
         """Take what is too much; if this is cancelled it goes back, and the next put tells of it again."""
         work = partial(self._storage.trim, queue, max_count, max_bytes, owner, lease_ms, limit)
-        return await self._call(work, late=self._returning(owner))
+        return await self._call(work, until, self._returning(owner))
 
     def _returning(self, owner: str) -> Callable[[Sequence[Leased]], None]:
         """Make what gives back records that an owner took without a delivery, in the threads of now."""
@@ -167,41 +200,47 @@ class ThreadedStorage:
 
         return give_back
 
-    async def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:  # noqa: D102
-        return await self._call(partial(self._storage.settle, list(tokens), owner))
+    async def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:  # noqa: D102
+        return await self._call(partial(self._storage.settle, list(tokens), owner), until)
 
     async def release(  # noqa: D102
-        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+        self,
+        tokens: Sequence[Token],
+        owner: str,
+        delay_ms: int = 0,
+        *,
+        counted: bool = True,
+        until: float | None = None,
     ) -> Sequence[Token]:
-        return await self._call(partial(self._storage.release, list(tokens), owner, delay_ms, counted=counted))
+        return await self._call(partial(self._storage.release, list(tokens), owner, delay_ms, counted=counted), until)
 
     async def forward(  # noqa: D102
-        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
     ) -> bool:
-        return await self._call(partial(self._storage.forward, token, owner, list(puts), guards))
+        return await self._call(partial(self._storage.forward, token, owner, list(puts), guards), until)
 
     # -------------------------------------------------------------------------------------------- owners
 
-    async def renew(self, owner: str, lease_ms: int) -> bool:
+    async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         """Keep an owner; what was kept for one that had been declared dead is no longer his."""
-        known = await self._call(partial(self._storage.renew, owner, lease_ms))
+        known = await self._call(partial(self._storage.renew, owner, lease_ms), until)
         if not known:
             self._kept.drop(owner)
         return known
 
-    async def dead_owners(self) -> tuple[Sequence[str], float | None]:  # noqa: D102
-        return await self._call(self._storage.dead_owners)
+    async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:  # noqa: D102
+        return await self._call(self._storage.dead_owners, until)
 
-    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
         """Give back what an owner holds, with what was kept for him."""
         if force:
             self._kept.drop(owner)
-        return await self._call(partial(self._storage.forget, owner, limit, force=force))
+        return await self._call(partial(self._storage.forget, owner, limit, force=force), until)
 
     # ---------------------------------------------------------------------------------------------- time
 
-    async def sweep(self, limit: int = 1000) -> Swept:  # noqa: D102
-        return await self._call(partial(self._storage.sweep, limit))
+    async def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:  # noqa: D102
+        return await self._call(partial(self._storage.sweep, limit), until)
 
     async def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
         """Wait in a thread of its own, which ends soon after this is cancelled."""
@@ -233,25 +272,27 @@ class ThreadedStorage:
 
     # ---------------------------------------------------------------------------------------- management
 
-    async def depth(self, queues: Sequence[str]) -> Sequence[Depth]:  # noqa: D102
-        return await self._call(partial(self._storage.depth, list(queues)))
+    async def depth(self, queues: Sequence[str], *, until: float | None = None) -> Sequence[Depth]:  # noqa: D102
+        return await self._call(partial(self._storage.depth, list(queues)), until)
 
-    async def peek(self, queue: str, count: int) -> Sequence[Peeked]:  # noqa: D102
-        return await self._call(partial(self._storage.peek, queue, count))
+    async def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:  # noqa: D102
+        return await self._call(partial(self._storage.peek, queue, count), until)
 
-    async def purge(self, queue: str) -> int:  # noqa: D102
-        return await self._call(partial(self._storage.purge, queue))
+    async def purge(self, queue: str, *, until: float | None = None) -> int:  # noqa: D102
+        return await self._call(partial(self._storage.purge, queue), until)
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    async def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:  # noqa: D102
-        return await self._call(partial(self._storage.read, list(groups), parts))
+    async def read(  # noqa: D102
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
+        return await self._call(partial(self._storage.read, list(groups), parts), until)
 
-    async def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:  # noqa: D102
-        return await self._call(partial(self._storage.revisions, list(groups)))
+    async def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:  # noqa: D102
+        return await self._call(partial(self._storage.revisions, list(groups)), until)
 
-    async def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:  # noqa: D102
-        return await self._call(partial(self._storage.groups, prefix))
+    async def groups(self, prefix: str, *, until: float | None = None) -> Mapping[str, tuple[Revision, int]]:  # noqa: D102
+        return await self._call(partial(self._storage.groups, prefix), until)
 
     async def change(  # noqa: D102
         self,
@@ -261,9 +302,10 @@ class ThreadedStorage:
         *,
         only_empty: bool = False,
         if_dead: str | None = None,
+        until: float | None = None,
     ) -> bool:
         change = partial(self._storage.change, only_empty=only_empty, if_dead=if_dead)
-        return await self._call(partial(change, dict(expect), dict(writes), list(drop)))
+        return await self._call(partial(change, dict(expect), dict(writes), list(drop)), until)
 
 
 def _tokens(records: Sequence[Leased]) -> list[Token]:

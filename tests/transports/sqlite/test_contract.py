@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from dulse.testing.storage_contract import StorageContract
 from dulse.transports.sqlite import SQLiteStorage
+from tests.transports.sqlite.locking import locked
 
 
 class TestSQLiteStorage(StorageContract):
@@ -21,6 +23,9 @@ class TestSQLiteStorage(StorageContract):
         storage = SQLiteStorage(self.path, durability="normal")
         storage.open(10)
         return storage
+
+    def held_up(self) -> AbstractContextManager[object]:
+        return locked(self.path)
 
 
 class TestSQLiteStorageWithoutInotify(TestSQLiteStorage):

@@ -165,7 +165,7 @@ def test_a_fork_in_the_middle_of_a_transaction_leaves_the_file_to_the_parent(
         joins.append(fork(child))
 
     monkeypatch.setattr(forks, "PATIENCE", 0.01)
-    storage._connections.write(step)
+    storage._connections.write(None, step)
     joins[0]()
 
     put(storage, b"parent")

@@ -278,8 +278,8 @@ def test_a_folder_where_nothing_can_be_made_is_read_only(folder: Path) -> None:
 def test_a_full_disk_is_told_and_the_next_call_works(tmp_path: Path) -> None:
     with storage_at(tmp_path / "broker") as storage:
         put(storage, b"first")
-        pages = storage._connections.once(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
-        storage._connections.once(lambda c: c.execute(f"PRAGMA max_page_count = {pages + 10}"))
+        pages = storage._connections.once(None, lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+        storage._connections.once(None, lambda c: c.execute(f"PRAGMA max_page_count = {pages + 10}"))
 
         with pytest.raises(errors.StorageFull, match="is used up; nothing was written"):
             storage.put([Put(b"x" * 10_000, [Target("q")])] * 10)
@@ -328,7 +328,7 @@ def test_a_write_that_the_system_refuses_loses_nothing_of_what_was_stored(tmp_pa
 
 
 def frames_in_log(storage: SQLiteStorage) -> int:
-    frames: int = storage._connections.once(lambda c: c.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+    frames: int = storage._connections.once(None, lambda c: c.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
     return frames
 
 
@@ -355,6 +355,6 @@ def test_space_of_records_that_are_gone_is_used_again(tmp_path: Path) -> None:
             storage.put([Put(b"x" * 5000, [Target("q")])] * 100)
             taken = storage.reserve([("q", 100)], "owner", 60_000)[0]
             storage.settle([leased.token for leased in taken], "owner")
-            sizes.append(storage._connections.once(lambda c: c.execute("PRAGMA page_count").fetchone()[0]))
+            sizes.append(storage._connections.once(None, lambda c: c.execute("PRAGMA page_count").fetchone()[0]))
 
     assert sizes[-1] <= sizes[0] * 1.1

@@ -94,7 +94,7 @@ def work_of_a_take(path: Path, backlog: int) -> int:
         done += 1
         return 0
 
-    storage._connections.once(sqlite3.Connection.set_progress_handler, count, 1)
+    storage._connections.once(None, sqlite3.Connection.set_progress_handler, count, 1)
     storage.reserve([("q", 1)], "owner", LEASE_MS, [first[0].token])
     storage.put([Put(b"x", [Target("q")])])
     storage.sweep()

@@ -164,7 +164,7 @@ def test_a_call_in_the_middle_of_a_transaction_is_stored_once_and_so_is_the_tran
         connection.execute("INSERT INTO record (queue, rank, since, size, payload) VALUES ('q', 0, 0, 1, x'32')")
         return len(times)
 
-    assert storage._connections.write(step) == 2
+    assert storage._connections.write(None, step) == 2
 
     assert bodies(storage) == [b"in", b"between", b"1", b"2"]
 
@@ -179,7 +179,7 @@ def test_a_call_in_between_that_fails_undoes_nothing_but_itself(storage: SQLiteS
             with pytest.raises(StaleTopology):
                 storage.put([Put(b"x", [Target("q")]), Put(b"x", [Target("q")])], [("x/none", 5)])  # type: ignore[list-item]
 
-    storage._connections.write(step)
+    storage._connections.write(None, step)
 
     assert bodies(storage) == [b"1"]
 
@@ -190,7 +190,7 @@ def test_an_exception_out_of_the_middle_of_a_transaction_undoes_it(storage: SQLi
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        storage._connections.write(step)
+        storage._connections.write(None, step)
 
     put(storage, b"next")
     assert bodies(storage) == [b"next"]

@@ -57,19 +57,29 @@ class BlockingForm:
         guards: Sequence[Guard] = (),
         publisher: tuple[str, int] | None = None,
         park: str | None = None,
+        *,
+        until: float | None = None,
     ) -> Sequence[Problem] | None:
-        return self._run(self._storage.put(puts, guards, publisher, park))
+        return self._run(self._storage.put(puts, guards, publisher, park, until=until))
 
     def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         return self._run(self._storage.barrier(seconds))
 
     def reserve(
-        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
-        return self._run(self._storage.reserve(wants, owner, lease_ms, settle))
+        return self._run(self._storage.reserve(wants, owner, lease_ms, settle, until=until))
 
-    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
-        return self._run(self._storage.reserve_expired(queue, count, owner, lease_ms))
+    def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
+        return self._run(self._storage.reserve_expired(queue, count, owner, lease_ms, until=until))
 
     def trim(
         self,
@@ -79,31 +89,41 @@ class BlockingForm:
         owner: str,
         lease_ms: int,
         limit: int = 100,
+        *,
+        until: float | None = None,
     ) -> Sequence[Leased]:
-        return self._run(self._storage.trim(queue, max_count, max_bytes, owner, lease_ms, limit))
+        return self._run(self._storage.trim(queue, max_count, max_bytes, owner, lease_ms, limit, until=until))
 
-    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
-        return self._run(self._storage.settle(tokens, owner))
+    def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
+        return self._run(self._storage.settle(tokens, owner, until=until))
 
     def release(
-        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+        self,
+        tokens: Sequence[Token],
+        owner: str,
+        delay_ms: int = 0,
+        *,
+        counted: bool = True,
+        until: float | None = None,
     ) -> Sequence[Token]:
-        return self._run(self._storage.release(tokens, owner, delay_ms, counted=counted))
+        return self._run(self._storage.release(tokens, owner, delay_ms, counted=counted, until=until))
 
-    def forward(self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> bool:
-        return self._run(self._storage.forward(token, owner, puts, guards))
+    def forward(
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> bool:
+        return self._run(self._storage.forward(token, owner, puts, guards, until=until))
 
-    def renew(self, owner: str, lease_ms: int) -> bool:
-        return self._run(self._storage.renew(owner, lease_ms))
+    def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
+        return self._run(self._storage.renew(owner, lease_ms, until=until))
 
-    def dead_owners(self) -> tuple[Sequence[str], float | None]:
-        return self._run(self._storage.dead_owners())
+    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
+        return self._run(self._storage.dead_owners(until=until))
 
-    def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
-        return self._run(self._storage.forget(owner, limit, force=force))
+    def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
+        return self._run(self._storage.forget(owner, limit, force=force, until=until))
 
-    def sweep(self, limit: int = 1000) -> Swept:
-        return self._run(self._storage.sweep(limit))
+    def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:
+        return self._run(self._storage.sweep(limit, until=until))
 
     def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
         return self._run(self._storage.wait(queues, seconds))
@@ -111,23 +131,25 @@ class BlockingForm:
     def wake(self) -> None:
         self._storage.wake()
 
-    def depth(self, queues: Sequence[str]) -> Sequence[Depth]:
-        return self._run(self._storage.depth(queues))
+    def depth(self, queues: Sequence[str], *, until: float | None = None) -> Sequence[Depth]:
+        return self._run(self._storage.depth(queues, until=until))
 
-    def peek(self, queue: str, count: int) -> Sequence[Peeked]:
-        return self._run(self._storage.peek(queue, count))
+    def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
+        return self._run(self._storage.peek(queue, count, until=until))
 
-    def purge(self, queue: str) -> int:
-        return self._run(self._storage.purge(queue))
+    def purge(self, queue: str, *, until: float | None = None) -> int:
+        return self._run(self._storage.purge(queue, until=until))
 
-    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
-        return self._run(self._storage.read(groups, parts))
+    def read(
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
+        return self._run(self._storage.read(groups, parts, until=until))
 
-    def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
-        return self._run(self._storage.revisions(groups))
+    def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:
+        return self._run(self._storage.revisions(groups, until=until))
 
-    def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
-        return self._run(self._storage.groups(prefix))
+    def groups(self, prefix: str, *, until: float | None = None) -> Mapping[str, tuple[Revision, int]]:
+        return self._run(self._storage.groups(prefix, until=until))
 
     def change(
         self,
@@ -137,5 +159,8 @@ class BlockingForm:
         *,
         only_empty: bool = False,
         if_dead: str | None = None,
+        until: float | None = None,
     ) -> bool:
-        return self._run(self._storage.change(expect, writes, drop, only_empty=only_empty, if_dead=if_dead))
+        return self._run(
+            self._storage.change(expect, writes, drop, only_empty=only_empty, if_dead=if_dead, until=until)
+        )

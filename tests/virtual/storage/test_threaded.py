@@ -50,14 +50,22 @@ class GatedStorage(MemoryStorage):
             self.gate.stop_here()
 
     def reserve(
-        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
         self.stop("reserve")
-        return super().reserve(wants, owner, lease_ms, settle)
+        return super().reserve(wants, owner, lease_ms, settle, until=until)
 
-    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+    def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
         self.stop("reserve_expired")
-        taken = super().reserve_expired(queue, count, owner, lease_ms)
+        taken = super().reserve_expired(queue, count, owner, lease_ms, until=until)
         self.expired += len(taken)
         return taken
 
@@ -65,9 +73,9 @@ class GatedStorage(MemoryStorage):
         self.stop("wait")
         return super().wait(queues, seconds)
 
-    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+    def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
         self.stop("settle")
-        return super().settle(tokens, owner)
+        return super().settle(tokens, owner, until=until)
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +249,7 @@ async def test_nothing_is_kept_for_an_owner_that_had_been_declared_dead(monkeypa
     put(beneath, b"1")
     await cancelled_reserve(storage, beneath)
     beneath.forget("owner", force=True)
-    monkeypatch.setattr(beneath, "renew", lambda *_: False)
+    monkeypatch.setattr(beneath, "renew", lambda *_, **__: False)
 
     assert not await storage.renew("owner", LONG_MS)
 

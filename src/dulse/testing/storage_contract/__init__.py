@@ -28,6 +28,7 @@ pytest.register_assert_rewrite(
         for module in (
             "bench",
             "catalogue",
+            "deadlines",
             "hammering",
             "limits",
             "looking",
@@ -42,6 +43,7 @@ pytest.register_assert_rewrite(
 )
 
 from dulse.testing.storage_contract.catalogue import Catalogue  # noqa: E402 - asserts are rewritten at import
+from dulse.testing.storage_contract.deadlines import Deadlines  # noqa: E402 - likewise
 from dulse.testing.storage_contract.hammering import Hammering, Oddities  # noqa: E402 - likewise
 from dulse.testing.storage_contract.limits import Limits  # noqa: E402 - likewise
 from dulse.testing.storage_contract.looking import Looking  # noqa: E402 - likewise
@@ -67,6 +69,7 @@ class StorageContract(
     Waiting,
     Looking,
     Catalogue,
+    Deadlines,
     Oddities,
     Hammering,
 ):

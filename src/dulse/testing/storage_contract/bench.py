@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -42,6 +42,10 @@ class StorageBench:
     def clock_advance(self, seconds: float) -> None:
         """Let that much time pass for the store; a store with a clock given to it need not really wait."""
         time.sleep(seconds)
+
+    def held_up(self) -> AbstractContextManager[object] | None:
+        """Keep everybody else from writing to the store meanwhile, as a long transaction does; None: nothing can."""
+        return None
 
     def make_payload(self, body: bytes) -> Payload:
         """Make a payload the store takes; it may be larger than the body, whose size alone counts towards limits."""

@@ -91,20 +91,31 @@ class Connections:
 
     # ---------------------------------------------------------------------------------------------- work
 
-    def once(self, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def once(
+        self, until: float | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
         """Do work that is a single statement, which SQLite makes atomic by itself."""
-        return self._work(None, work, *arguments, **named)
+        return self._work(until, None, work, *arguments, **named)
 
-    def read(self, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def read(
+        self, until: float | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
         """Do work of several statements that see the store at one moment."""
-        return self._work("BEGIN", work, *arguments, **named)
+        return self._work(until, "BEGIN", work, *arguments, **named)
 
-    def write(self, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def write(
+        self, until: float | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
         """Do work of several statements as one step: all of it, or none if it raises."""
-        return self._work("BEGIN IMMEDIATE", work, *arguments, **named)
+        return self._work(until, "BEGIN IMMEDIATE", work, *arguments, **named)
 
     def _work(
-        self, begin: str | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+        self,
+        until: float | None,
+        begin: str | None,
+        work: Work[Arguments, Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
     ) -> Result:
         if self._shut is not None:
             kind, why = self._shut
@@ -113,12 +124,12 @@ class Connections:
             seat: Seat = self._here.seat
         except AttributeError:
             seat = self._take_seat()
-        deadline, pause = 0.0, SHORTEST_PAUSE
+        began, pause = 0.0, SHORTEST_PAUSE
         while True:
             try:
                 with seat.gate:
                     if seat.inside:
-                        return self._in_between(seat, begin, work, *arguments, **named)
+                        return self._in_between(seat, until, begin, work, *arguments, **named)
                     connection = seat.connection or self._connect(seat)
                     if begin is None:
                         return work(connection, *arguments, **named)
@@ -126,8 +137,10 @@ class Connections:
             except _UndoneError:
                 continue
             except sqlite3.Error as error:
-                deadline = self._check_time(error, deadline)
-                time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret; outside the gate, for a fork or a close
+                began = began or time.monotonic()
+                left = self._time_left(error, began, until)
+                # Outside the gate, for a fork or a close.
+                time.sleep(min(left, pause * (0.5 + random())))  # noqa: S311 - no secret
                 pause = min(pause * 1.5, LONGEST_PAUSE)
             except (OverflowError, UnicodeEncodeError) as error:
                 text = f"SQLite cannot hold that name or number: {error}"
@@ -136,6 +149,7 @@ class Connections:
     def _in_between(
         self,
         seat: Seat,
+        until: float | None,
         begin: str | None,
         work: Work[Arguments, Result],
         *arguments: Arguments.args,
@@ -149,22 +163,21 @@ class Connections:
             seat.undone = True
         seat.inside = False
         try:
-            return self._work(begin, work, *arguments, **named)
+            return self._work(until, begin, work, *arguments, **named)
         finally:
             seat.inside = True
             if undone and not connection.in_transaction:
                 # What is left of the work below us must not be committed statement by statement.
                 connection.execute("BEGIN")
 
-    def _check_time(self, error: sqlite3.Error, deadline: float) -> float:
-        """Give the time until which to try again (`deadline`, or 0 the first time), or raise."""
+    def _time_left(self, error: sqlite3.Error, began: float, until: float | None) -> float:
+        """Give the seconds for which to try again what others' locks have kept us from, or raise."""
         now = time.monotonic()
-        if is_busy(error):
-            if not deadline:
-                return now + self._seconds
-            if now < deadline:
-                return deadline
-        raise translate(error, self._place.path, self._seconds) from error
+        limit = began + self._seconds
+        left = (limit if until is None else min(limit, until)) - now
+        if left > 0 and is_busy(error):
+            return left
+        raise translate(error, self._place.path, now - began) from error
 
     # -------------------------------------------------------------------------------------------- seats
 

@@ -27,10 +27,10 @@ def ensure(connections: Connections, path: str) -> None:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         text = f"SQLite {sqlite3.sqlite_version} is too old for sqlite://: Python's must be 3.24 or newer"
         raise errors.make(errors.NotSupported, text)
-    if not connections.read(_is_ours, path):
-        connections.once(_use_wal, path)
-        connections.write(_create, path)
-    connections.write(_touch)
+    if not connections.read(None, _is_ours, path):
+        connections.once(None, _use_wal, path)
+        connections.write(None, _create, path)
+    connections.write(None, _touch)
 
 
 def _touch(_connection: sqlite3.Connection) -> None:

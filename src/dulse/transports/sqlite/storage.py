@@ -6,13 +6,13 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
-from dulse.transports.sqlite import catalogue, forks, looking, owning, putting, schema, sweeping, taking
+from dulse.transports.sqlite import catalogue, forks, looking, owning, putting, schema, sweeping, taking, waiting
 from dulse.transports.sqlite.bell import Bell
 from dulse.transports.sqlite.clocks import read_boot
 from dulse.transports.sqlite.connections import Connections
@@ -41,18 +41,6 @@ PRAGMA trusted_schema = OFF;
 """
 """For every connection. Files mapped into memory would turn a full disk into a SIGBUS; secure_delete writes every page
 that becomes free; a system's build may have changed the defaults of the others."""
-
-FIRST_REST: Final = 0.005
-LONGEST_REST: Final = 0.020
-"""Seconds between two looks of a waiting consumer while the file changes and its queues stay empty."""
-
-UNSETTLED: Final = 1.0
-"""Seconds after a change during which we look again and again: the system tells of what is written, and a commit can
-be seen only once all of it has reached the disk, of which nobody tells."""
-
-FIRST_LOOK: Final = 0.002
-LONGEST_LOOK: Final = 0.025
-"""Seconds between two such looks, growing."""
 
 LONG_LOG: Final = 16 << 20
 """Bytes of the write-ahead log above which `sweep` empties it."""
@@ -163,6 +151,8 @@ class SQLiteStorage:
         guards: Sequence[Guard] = (),
         publisher: tuple[str, int] | None = None,
         park: str | None = None,
+        *,
+        until: float | None = None,
     ) -> Sequence[Problem]:
         """Write all puts into all their targets, if every guard holds; committed when it returns."""
         if publisher is not None:
@@ -171,33 +161,39 @@ class SQLiteStorage:
             put = puts[0]
             targets = put.targets
             if len(targets) == 1 and not putting.has_limit(targets[0]):
-                if self._connections.once(putting.put_one, put, targets[0], guards):
+                if self._connections.once(until, putting.put_one, put, targets[0], guards):
                     return ()
                 if park is None:
                     raise StaleTopology(guards)
             elif not targets and park is None:
-                self._connections.read(putting.check_guards, guards)
+                self._connections.read(until, putting.check_guards, guards)
                 return ()
-        return self._connections.write(putting.put_all, puts, guards, publisher, park)
+        return self._connections.write(until, putting.put_all, puts, guards, publisher, park)
 
     def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Tell the last number of the publisher named last; every put was decided when it returned."""
-        return self._connections.once(putting.last_number, self._publisher), ()
+        return self._connections.once(time.monotonic() + seconds, putting.last_number, self._publisher), ()
 
     def reserve(
-        self, wants: Sequence[tuple[str, int]], owner: str, lease_ms: int, settle: Sequence[Token] = ()
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
         """Settle, then take and lease. The owner is kept for `lease_ms` less a twentieth, at most 250 ms."""
         if len(wants) > 1:
             # A hundred idle queues cost one statement; and no lock is taken for nothing.
-            ready = set(self._connections.once(looking.ready_queues, [queue for queue, _ in wants]))
+            ready = set(self._connections.once(until, looking.ready_queues, [queue for queue, _ in wants]))
             wants = [want for want in wants if want[0] in ready]
-        elif not settle and wants and not self._connections.once(looking.has_ready, wants[0][0]):
+        elif not settle and wants and not self._connections.once(until, looking.has_ready, wants[0][0]):
             return (), ()
         if not wants:
-            return (), self.settle(settle, owner)
+            return (), self.settle(settle, owner, until=until)
         taker = Taker(owner, lease_ms, self._boot, next(self._numbers))
-        taken, lost, known = self._connections.write(taking.reserve, wants, taker, settle)
+        taken, lost, known = self._connections.write(until, taking.reserve, wants, taker, settle)
         if not known:
             self._register(owner)
         return taken, lost
@@ -208,10 +204,12 @@ class SQLiteStorage:
             self._reborn.add(owner)
         self._registered.add(owner)
 
-    def reserve_expired(self, queue: str, count: int, owner: str, lease_ms: int) -> Sequence[Leased]:
+    def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
         """Take and lease ready records that have outlived their ttl_ms, wherever they stand in the queue."""
         taker = Taker(owner, lease_ms, self._boot, next(self._numbers))
-        taken, known = self._connections.write(taking.reserve_expired, queue, count, taker)
+        taken, known = self._connections.write(until, taking.reserve_expired, queue, count, taker)
         if not known:
             self._register(owner)
         return taken
@@ -224,137 +222,116 @@ class SQLiteStorage:
         owner: str,
         lease_ms: int,
         limit: int = 100,
+        *,
+        until: float | None = None,
     ) -> Sequence[Leased]:
         """Take and lease heads until the queue is within both limits."""
         limits = Target(queue, max_count=max_count, max_bytes=max_bytes)
         if not putting.has_limit(limits):
             return ()
         taker = Taker(owner, lease_ms, self._boot, next(self._numbers))
-        taken, known = self._connections.write(taking.trim, limits, limit, taker)
+        taken, known = self._connections.write(until, taking.trim, limits, limit, taker)
         if not known:
             self._register(owner)
         return taken
 
-    def settle(self, tokens: Sequence[Token], owner: str) -> Sequence[Token]:
+    def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
         """Delete taken records for good."""
         if len(tokens) > 1:
-            return self._connections.write(taking.settle, tokens, owner)
-        return [token for token in tokens if not self._connections.once(taking.settle_one, token, owner)]
+            return self._connections.write(until, taking.settle, tokens, owner)
+        return [token for token in tokens if not self._connections.once(until, taking.settle_one, token, owner)]
 
     def release(
-        self, tokens: Sequence[Token], owner: str, delay_ms: int = 0, *, counted: bool = True
+        self,
+        tokens: Sequence[Token],
+        owner: str,
+        delay_ms: int = 0,
+        *,
+        counted: bool = True,
+        until: float | None = None,
     ) -> Sequence[Token]:
         """Put taken records back to their old places."""
         if not tokens:
             return ()
-        return self._connections.write(taking.release, tokens, owner, delay_ms, counted=counted)
+        return self._connections.write(until, taking.release, tokens, owner, delay_ms, counted=counted)
 
-    def forward(self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> bool:
+    def forward(
+        self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> bool:
         """Settle a taken record and put others."""
-        return self._connections.write(taking.forward, token, owner, puts, guards)
+        return self._connections.write(until, taking.forward, token, owner, puts, guards)
 
     # -------------------------------------------------------------------------------------------- owners
 
-    def renew(self, owner: str, lease_ms: int) -> bool:
+    def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         """Keep an owner; False if this object registered it before and it was forgotten since then."""
-        if not self._connections.write(owning.renew, owner, lease_ms, self._boot):
+        if not self._connections.write(until, owning.renew, owner, lease_ms, self._boot):
             self._register(owner)
         if owner in self._reborn:
             self._reborn.discard(owner)
             return False
         return True
 
-    def dead_owners(self) -> tuple[Sequence[str], float | None]:
+    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
         """Name the owners past their time, all those of before a reboot among them."""
-        return self._connections.read(owning.dead_owners, self._boot)
+        return self._connections.read(until, owning.dead_owners, self._boot)
 
-    def forget(self, owner: str, limit: int = 1000, *, force: bool = False) -> bool:
+    def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
         """Give back what an owner holds that is past its time."""
         if force:
             self._registered.discard(owner)
-        return self._connections.write(owning.forget, owner, limit, self._boot, force=force)
+        return self._connections.write(until, owning.forget, owner, limit, self._boot, force=force)
 
     # ---------------------------------------------------------------------------------------------- time
 
-    def sweep(self, limit: int = 1000) -> Swept:
+    def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:
         """Make delayed records ready; tell what has expired; notice if the file was deleted or replaced."""
         if not self._place.is_unchanged():
             self._connections.close(1.0, GONE)
         if self._place.log_size() > LONG_LOG:
-            self._connections.once(sweeping.cut_log)
+            self._connections.once(until, sweeping.cut_log)
         promoted: Sequence[str] = ()
-        if self._connections.once(sweeping.is_due):
-            promoted = self._connections.write(sweeping.promote, limit)
-        return self._connections.read(sweeping.look, promoted)
+        if self._connections.once(until, sweeping.is_due):
+            promoted = self._connections.write(until, sweeping.promote, limit)
+        return self._connections.read(until, sweeping.look, promoted)
 
     def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
         """Wait until one of the queues has a ready record."""
-        until = time.monotonic() + seconds
-        bell, connections = self._bell, self._connections
-        rings = bell.rings
-        rest = 0.0
-        heard, pause = bell.changes, FIRST_LOOK
-        while True:
-            changes = bell.now()
-            if changes != heard:
-                heard, pause = changes, FIRST_LOOK
-            has_changed = self._change_detector()
-            ready = connections.once(looking.ready_queues, queues) if queues else ()
-            if ready:
-                return ready
-            if time.monotonic() >= until:
-                return ()
-            if rest:
-                time.sleep(
-                    min(rest, max(0.0, until - time.monotonic()))
-                )  # or a busy neighbour queue in the file would keep us looking
-            now = time.monotonic()
-            settled = now - bell.last_write > UNSETTLED
-            bell.wait(changes, rings, until if settled else min(until, now + pause), has_changed)
-            if bell.rings != rings:
-                return None
-            pause = min(pause * 1.5, LONGEST_LOOK)
-            rest = min(max(FIRST_REST, rest * 2), LONGEST_REST) if bell.changes != changes else 0.0
+        return waiting.wait(self._connections, self._bell, queues, seconds)
 
     def wake(self) -> None:
         """End all running waits; if there is none, the next."""
         self._bell.ring()
 
-    def _change_detector(self) -> Callable[[], bool]:
-        """Make what tells whether others have committed since now, where the system does not tell."""
-        if self._bell.is_told:
-            return lambda: False
-        connections = self._connections
-        version = connections.once(looking.data_version)
-        return lambda: connections.once(looking.data_version) != version
-
     # ---------------------------------------------------------------------------------------- management
 
-    def depth(self, queues: Sequence[str]) -> Sequence[Depth]:
+    def depth(self, queues: Sequence[str], *, until: float | None = None) -> Sequence[Depth]:
         """Count what each queue holds; costs some 10 ms for each 100,000 ready records of a queue without limits."""
-        return self._connections.read(looking.depth, queues)
+        return self._connections.read(until, looking.depth, queues)
 
-    def peek(self, queue: str, count: int) -> Sequence[Peeked]:
+    def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
         """Look at the records that come next."""
-        return self._connections.once(looking.peek, queue, count)
+        return self._connections.once(until, looking.peek, queue, count)
 
-    def purge(self, queue: str) -> int:
+    def purge(self, queue: str, *, until: float | None = None) -> int:
         """Delete the ready records of a queue."""
-        return self._connections.write(looking.purge, queue)
+        return self._connections.write(until, looking.purge, queue)
 
     # ----------------------------------------------------------------------------------------- catalogue
 
-    def read(self, groups: Sequence[str], parts: Parts | None = None) -> Mapping[str, Group]:
+    def read(
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
         """Read groups, and parts of others, as they stand at one moment."""
-        return self._connections.read(catalogue.read_groups, groups, parts or {})
+        return self._connections.read(until, catalogue.read_groups, groups, parts or {})
 
-    def revisions(self, groups: Sequence[str]) -> Sequence[Revision]:
+    def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:
         """Give the revisions of groups."""
-        return self._connections.read(catalogue.revisions, groups)
+        return self._connections.read(until, catalogue.revisions, groups)
 
-    def groups(self, prefix: str) -> Mapping[str, tuple[Revision, int]]:
+    def groups(self, prefix: str, *, until: float | None = None) -> Mapping[str, tuple[Revision, int]]:
         """Give revision and age (ms) of the groups whose name starts so."""
-        return self._connections.once(catalogue.list_groups, prefix)
+        return self._connections.once(until, catalogue.list_groups, prefix)
 
     def change(
         self,
@@ -364,8 +341,9 @@ class SQLiteStorage:
         *,
         only_empty: bool = False,
         if_dead: str | None = None,
+        until: float | None = None,
     ) -> bool:
         """Write values and drop queues, if every group still has the expected revision."""
         return self._connections.write(
-            catalogue.change, expect, writes, drop, only_empty=only_empty, if_dead=if_dead, boot=self._boot
+            until, catalogue.change, expect, writes, drop, only_empty=only_empty, if_dead=if_dead, boot=self._boot
         )

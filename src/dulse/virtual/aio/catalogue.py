@@ -48,14 +48,16 @@ class Catalogue:
         self._indexes = Indexes()
         self._seen = _Known()
 
-    async def carry_out(self, decide: Callable[[View], Decision]) -> Any:
+    async def carry_out(self, decide: Callable[[View], Decision], until: float | None = None) -> Any:
         """Decide on what the store holds, write the decision, begin anew if it changed meanwhile; gives the reply.
 
         Queues that are looked at and overdue (x-expires) are deleted first: nobody can tell when the keeper last ran.
         """
-        return await self._carry_out(decide, self._expire_overdue)
+        return await self._carry_out(decide, self._expire_overdue, until)
 
-    async def route(self, exchange: str, routing_key: str, headers: Mapping[str, Any]) -> Route:
+    async def route(
+        self, exchange: str, routing_key: str, headers: Mapping[str, Any], until: float | None = None
+    ) -> Route:
         """Find the queues that a message reaches, and the guards that tell whether this is still so."""
 
         def decide(view: View) -> Route:
@@ -63,15 +65,15 @@ class Catalogue:
 
         if 0 < len(self._seen) < GROUPS:
             with suppress(errors.ChannelError):  # what we remember may be why: look again
-                return await self._informed(decide, self._expire_overdue, self._seen)
+                return await self._informed(decide, self._expire_overdue, until, self._seen)
         self._seen = _Known()
-        return await self._informed(decide, self._expire_overdue, self._seen)
+        return await self._informed(decide, self._expire_overdue, until, self._seen)
 
     def forget_routing(self) -> None:
         """Read anew what routing depends on: a guard did not hold."""
         self._seen = _Known()
 
-    async def use(self, queue: str, owner: str, method: str) -> QueueRules:
+    async def use(self, queue: str, owner: str, method: str, until: float | None = None) -> QueueRules:
         """Check that an owner may use a queue, and note that it does; gives its rules. NotFound, ResourceLocked."""
 
         def decide(view: View) -> Decision:
@@ -81,44 +83,54 @@ class Catalogue:
                 return Decision(None, rules)
             return Decision(decide_touch(view, queue).change, rules)
 
-        rules: QueueRules = await self.carry_out(decide)
+        rules: QueueRules = await self.carry_out(decide, until)
         return rules
 
-    async def rules(self, queue: str) -> QueueRules | None:
+    async def rules(self, queue: str, until: float | None = None) -> QueueRules | None:
         """Give the rules of a queue, whoever it belongs to; None: there is no such queue."""
 
         def look(view: View) -> QueueRules | None:
             definition = read_queue(view.part(queue_group(queue)).values)
             return None if definition is None else definition.rules
 
-        return await self._informed(look, _leave)
+        return await self._informed(look, _leave, until)
 
-    async def expire(self, queue: str) -> None:
+    async def expire(self, queue: str, until: float | None = None) -> None:
         """Delete a queue if nobody has used it for as long as it said."""
-        await self._carry_out(partial(decide_expiry, queue=queue), _leave)
+        await self._carry_out(partial(decide_expiry, queue=queue), _leave, until)
 
-    async def carry_out_if_dead(self, decide: Callable[[View], Decision], owner: str) -> bool:
+    async def carry_out_if_dead(
+        self, decide: Callable[[View], Decision], owner: str, until: float | None = None
+    ) -> bool:
         """Carry out what ends with an owner's death, unless it proves to be alive; tells whether it was done."""
         for _ in range(ATTEMPTS):
-            change = (await self._informed(decide, _leave)).change
-            if change is None or await self._storage.change(*change[:3], only_empty=change.only_empty, if_dead=owner):
+            change = (await self._informed(decide, _leave, until)).change
+            if change is None or await self._storage.change(
+                *change[:3], only_empty=change.only_empty, if_dead=owner, until=until
+            ):
                 return True
-            if owner not in (await self._storage.dead_owners())[0]:
+            if owner not in (await self._storage.dead_owners(until=until))[0]:
                 return False
         return False
 
-    async def _carry_out(self, decide: Callable[[View], Decision], before: _Before) -> Any:
+    async def _carry_out(self, decide: Callable[[View], Decision], before: _Before, until: float | None) -> Any:
         for _ in range(ATTEMPTS):
-            decision = await self._informed(decide, before)
+            decision = await self._informed(decide, before, until)
             change = decision.change
             if change is None:
                 return decision.reply
-            if await self._storage.change(*change[:3], only_empty=change.only_empty):
+            if await self._storage.change(*change[:3], only_empty=change.only_empty, until=until):
                 return decision.reply
         text = f"the topology was changed by others {ATTEMPTS} times in a row while we tried to change it: try again"
         raise errors.make(errors.StorageBusy, text)
 
-    async def _informed(self, decide: Callable[[View], T], before: _Before, remembered: _Known | None = None) -> T:
+    async def _informed(
+        self,
+        decide: Callable[[View], T],
+        before: _Before,
+        until: float | None,
+        remembered: _Known | None = None,
+    ) -> T:
         """Call `decide` with ever more of the catalogue read, until it has all it asks for.
 
         Groups that exist are added to those `remembered`.
@@ -131,10 +143,10 @@ class Catalogue:
                 return decide(lasting.view(missing, depths))
             except NeedGroups as need:
                 names, parts = need.names, need.parts
-                found = await self._storage.read(sorted(names), parts)
-                if await before(found):
+                found = await self._storage.read(sorted(names), parts, until=until)
+                if await before(found, until):
                     names, parts = lasting.with_all(missing.with_all((names, parts)))
-                    found = await self._storage.read(sorted(names), parts)
+                    found = await self._storage.read(sorted(names), parts, until=until)
                     missing.clear()
                     lasting.clear()
                 for name, group in found.items():
@@ -142,12 +154,12 @@ class Catalogue:
                     here.add(name, group, parts.get(name))
                     there.drop(name)
             except NeedDepth as need:
-                (depths[need.queue],) = await self._storage.depth([need.queue])
+                (depths[need.queue],) = await self._storage.depth([need.queue], until=until)
 
-    async def _expire_overdue(self, found: Mapping[str, Group]) -> bool:
+    async def _expire_overdue(self, found: Mapping[str, Group], until: float | None) -> bool:
         overdue = list(_overdue(found))
         for queue in overdue:
-            await self.expire(queue)
+            await self.expire(queue, until)
         return bool(overdue)
 
 
@@ -190,11 +202,11 @@ class _Known:
         return View(ChainMap(self._groups, missing._groups), depths, ChainMap(self._parts, missing._parts))
 
 
-_Before = Callable[[Mapping[str, Group]], Any]
+_Before = Callable[[Mapping[str, Group], float | None], Any]
 """What is done about groups that were read, before a decision sees them; True: they have changed by that."""
 
 
-async def _leave(_found: Mapping[str, Group]) -> bool:
+async def _leave(_found: Mapping[str, Group], _until: float | None) -> bool:
     return False
 
 

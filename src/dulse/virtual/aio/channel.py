@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from dulse.model.commands import Command, DeclareQueue, DeleteQueue, PurgeQueue,
 from dulse.model.message import Delivery, Outgoing, Properties, Record, Returned
 from dulse.model.records import Leased, Put
 from dulse.transport import OnCancel, OnDelivery, OnReturned
+from dulse.virtual.marks import Marks
 from dulse.virtual.storage import StaleTopology
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class VirtualChannel:
         self.tags: dict[str, str] = {}
         """The queue of each consumer that the catalogue has of this channel, by tag."""
         self._closed_by = ""
-        self._marks: deque[tuple[float, int]] = deque()
+        self._marks = Marks()
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
@@ -85,29 +85,33 @@ class VirtualChannel:
             or "expiration" in properties
             or properties.get("priority")
         ):
-            await self._publish([Outgoing(body, properties, exchange, routing_key, mandatory)])
+            await self._publish([Outgoing(body, properties, exchange, routing_key, mandatory)], timeout)
             return
         payload: Any = _new(Record, (exchange, routing_key, properties, body))
         if not self._objects:
             payload = self._dispatch.seal(payload)
+        until = None if timeout is None else time.monotonic() + timeout
         try:
-            problems = await self._storage.put((_new(Put, (payload, route.targets, len(body))),), route.guards)
+            problems = await self._storage.put(
+                (_new(Put, (payload, route.targets, len(body))),), route.guards, until=until
+            )
         except StaleTopology:
-            await self._publish([Outgoing(body, properties, exchange, routing_key)])
+            await self._publish([Outgoing(body, properties, exchange, routing_key)], timeout)
             return
         if problems:
-            await self._dispatch.settle_problems([Outgoing(body, properties, exchange, routing_key)], problems)
+            await self._dispatch.settle_problems([Outgoing(body, properties, exchange, routing_key)], problems, until)
 
     async def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Store all messages in one step."""
-        await self._publish(messages)
+        await self._publish(messages, timeout)
 
-    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+    async def _publish(self, messages: Sequence[Outgoing], timeout: float | None) -> None:
         self._check_open("Basic.publish")
+        until = self._transport.deadline(timeout)
         try:
-            returned = await self._dispatch.publish(messages)
+            returned = await self._dispatch.publish(messages, until)
         except errors.ChannelError as refused:
-            await self._fail(refused)
+            await self._fail(refused, until)
             raise
         for each in returned:
             await self._give_back(each)
@@ -131,25 +135,26 @@ class VirtualChannel:
     async def execute(self, command: Command, timeout: float | None = None) -> Any:
         """Change the topology; see TransportChannel."""
         self._check_open(type(command).__name__)
+        until = self._transport.deadline(timeout)
         try:
-            return await self._execute(command)
+            return await self._execute(command, until)
         except errors.ChannelError as refused:
-            await self._fail(refused)
+            await self._fail(refused, until)
             raise
 
-    async def _execute(self, command: Command) -> Any:
+    async def _execute(self, command: Command, until: float) -> Any:
         owner = self._transport.owner
         unique = os.urandom(16).hex()
         if isinstance(command, DeleteQueue | PurgeQueue):
-            await self._settlements.write()
-        reply = await self._catalogue.carry_out(lambda view: decide(command, view, owner, unique))
+            await self._settlements.write(until)
+        reply = await self._catalogue.carry_out(lambda view: decide(command, view, owner, unique), until)
         if isinstance(command, DeclareQueue):
-            await self._transport.expire([reply.queue])
-            (depth,) = await self._storage.depth([reply.queue])
+            await self._transport.expire([reply.queue], until)
+            (depth,) = await self._storage.depth([reply.queue], until=until)
             return QueueDeclared(reply.queue, depth.ready, reply.consumer_count)
         if isinstance(command, PurgeQueue):
-            await self._transport.expire([command.queue])
-            return await self._storage.purge(command.queue)
+            await self._transport.expire([command.queue], until)
+            return await self._storage.purge(command.queue, until=until)
         if isinstance(command, DeleteQueue):
             self._transport.roster.end_all_of(command.queue)
         return reply
@@ -180,14 +185,15 @@ class VirtualChannel:
             arguments=arguments or {},
             order=time.time(),
         )
+        until = self._transport.deadline(timeout)
         try:
             with self._mutex:
                 self._transport.roster.check_tag(tag, self)
                 # From here on, also where this call is cut short: closing the channel takes the claim back.
                 self.tags[tag] = queue
-            rules = await self._catalogue.carry_out(claim)
+            rules = await self._catalogue.carry_out(claim, until)
         except errors.ChannelError as refused:
-            await self._fail(refused)
+            await self._fail(refused, until)
             raise
         consumer = Consumer(
             tag,
@@ -200,32 +206,32 @@ class VirtualChannel:
             on_cancel=on_cancel,
             claim=claim,
         )
-        await self._transport.roster.start(consumer, rules)
+        await self._transport.roster.start(consumer, rules, until)
         return tag
 
     async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
         """End a consumer; see TransportChannel."""
         self._check_open("Basic.cancel")
         consumer = self._transport.intake.consumers.get(consumer_tag)
-        if consumer is not None:
-            await self._cancel(consumer)
-
-    async def _cancel(self, consumer: Consumer) -> None:
-        await self._transport.roster.stop(consumer)
+        if consumer is None:
+            return
+        until = self._transport.deadline(timeout)
+        await self._transport.roster.stop(consumer, until)
         owner = self._transport.owner
         await self._catalogue.carry_out(
-            partial(decide_cancel, queue=consumer.queue, consumer_tag=consumer.tag, owner=owner)
+            partial(decide_cancel, queue=consumer.queue, consumer_tag=consumer.tag, owner=owner), until
         )
         self.tags.pop(consumer.tag, None)
 
     async def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:
         """Take one message; see TransportChannel."""
         self._check_open("Basic.get")
+        until = self._transport.deadline(timeout)
         while True:
             try:
-                leased = await self._transport.take(queue)
+                leased = await self._transport.take(queue, until)
             except errors.ChannelError as refused:
-                await self._fail(refused)
+                await self._fail(refused, until)
                 raise
             if leased is None:
                 return None
@@ -234,7 +240,7 @@ class VirtualChannel:
             except errors.DecodeError:
                 with self._mutex:
                     self._transport.debts.owe([leased], "damaged")
-                await self._transport.debts.pay()
+                await self._transport.debts.pay(until)
                 continue
             with self._mutex:
                 tag = self._ledger.skip() if no_ack else self._ledger.add((leased, None))
@@ -247,10 +253,7 @@ class VirtualChannel:
     # -------------------------------------------------------------------------------------------- settle
 
     def hand_over(self, consumer: Consumer, leased: Leased) -> Delivery:
-        """Make the delivery of a picked record; called by the transport, under the mutex.
-
-        DecodeError: it is no message, and nothing was done.
-        """
+        """Make the delivery of a picked record; the caller holds the mutex. DecodeError: no message, nothing done."""
         _, _, payload, deliveries, _, _ = leased  # at the price of reading a single field by its name
         record = payload if self._objects else self._dispatch.unseal(payload)
         tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
@@ -277,17 +280,12 @@ class VirtualChannel:
                         self._shared.held -= 1
                     self._settlements.add(leased.token)
         except errors.ChannelError as refused:
-            await self._fail(refused)
+            await self._fail(refused, self._transport.deadline(None))
             raise
         if self._transport.is_fetching:
             self._transport.made_room()
 
-    async def reject(
-        self,
-        delivery_tag: int,
-        requeue: bool = False,
-        multiple: bool = False,
-    ) -> None:
+    async def reject(self, delivery_tag: int, requeue: bool = False, multiple: bool = False) -> None:
         """Put deliveries back, or dead-letter or drop them; see TransportChannel."""
         self._check_open("Basic.reject")
         try:
@@ -297,9 +295,9 @@ class VirtualChannel:
                 self._count_out(taken)
                 self._transport.debts.owe([leased for leased, _ in taken], "again" if requeue else "rejected")
         except errors.ChannelError as refused:
-            await self._fail(refused)
+            await self._fail(refused, self._transport.deadline(None))
             raise
-        await self._transport.debts.pay()
+        await self._transport.debts.pay(self._transport.deadline(None))
         self._transport.made_room()
 
     def _count_out(self, taken: Sequence[Held]) -> None:
@@ -315,7 +313,7 @@ class VirtualChannel:
             text = "recover(requeue=False) is not implemented by RabbitMQ either: use requeue=True"
             raise errors.make(errors.NotSupported, text)
         self._owe_everything()
-        await self._transport.debts.pay()
+        await self._transport.debts.pay(self._transport.deadline(timeout))
         self._transport.made_room()
 
     def _owe_everything(self) -> None:
@@ -348,18 +346,22 @@ class VirtualChannel:
 
     async def close(self, timeout: float | None = None) -> None:
         """End the consumers and give back what was not settled; a closed channel stays closed."""
+        await self.end(self._transport.deadline(timeout))
+
+    async def end(self, until: float) -> None:
+        """Close as `close` does, by a time of time.monotonic()."""
         if self.is_open or self.tags:
-            await self._end("closed by this program")
+            await self._end("closed by this program", until)
 
     def discard(self) -> None:
         """Be closed, without telling the store."""
         self.is_open = False
         self._closed_by = "the connection was discarded (as after a fork)"
 
-    async def _fail(self, refused: Exception) -> None:
-        await self._end(f"closed by the broker: {refused}")
+    async def _fail(self, refused: Exception, until: float) -> None:
+        await self._end(f"closed by the broker: {refused}", until)
 
-    async def _end(self, reason: str) -> None:
+    async def _end(self, reason: str, until: float) -> None:
         self.is_open = False
         self._closed_by = self._closed_by or reason
         transport = self._transport
@@ -368,10 +370,10 @@ class VirtualChannel:
             for tag in self.tags:
                 transport.debts.owe(transport.intake.remove(tag), "unhanded")
             self._owe_everything()
-        await transport.debts.pay()
+        await transport.debts.pay(until)
         for tag, queue in list(self.tags.items()):
             await self._catalogue.carry_out(
-                partial(decide_cancel, queue=queue, consumer_tag=tag, owner=transport.owner)
+                partial(decide_cancel, queue=queue, consumer_tag=tag, owner=transport.owner), until
             )
             del self.tags[tag]
         transport.channels.pop(self.number, None)
@@ -380,14 +382,11 @@ class VirtualChannel:
     async def end_if_held_longer(self, seconds: float, now: float) -> None:
         """Close this channel if a delivery has been held for so long, as RabbitMQ does by consumer_timeout."""
         with self._mutex:
-            self._marks.append((now, self._ledger.last_tag()))
-            overdue = 0
-            while self._marks and now - self._marks[0][0] > seconds:
-                overdue = self._marks.popleft()[1]
-            oldest = self._ledger.oldest_tag()
-        if oldest is not None and oldest <= overdue:
+            oldest = self._marks.overdue(self._ledger, seconds, now)
+        if oldest is not None:
             text = f"delivery {oldest} was not settled within {seconds} seconds (option max_hold)"
-            await self._fail(errors.make(errors.PreconditionFailed, text, method="Basic.deliver"))
+            refused = errors.make(errors.PreconditionFailed, text, method="Basic.deliver")
+            await self._fail(refused, self._transport.deadline(None))
 
     def forget_consumer(self, tag: str) -> None:
         """Know that the broker has ended this consumer; called by the transport."""

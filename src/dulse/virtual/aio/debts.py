@@ -45,14 +45,14 @@ class Debts:
         """Owe nothing any more: the records are not ours; the caller holds the mutex."""
         self._owed.clear()
 
-    async def pay(self) -> None:
+    async def pay(self, until: float | None = None) -> None:
         """Do what is owed. What fails is logged and done later, so that one bad record stops nothing else."""
         with self._transport.mutex:
             owed, self._owed = self._owed, []
         try:
-            await self._put_back(owed)
+            await self._put_back(owed, until)
             while owed:
-                await self._bury(*owed[0])
+                await self._bury(*owed[0], until)
                 owed.pop(0)
         except (errors.OperationalError, errors.ChannelError) as problem:
             owed.append(owed.pop(0))  # let others go first next time
@@ -62,36 +62,36 @@ class Debts:
                 with self._transport.mutex:
                     self._owed.extend(owed)
 
-    async def _put_back(self, owed: list[tuple[Leased, Deed]]) -> None:
+    async def _put_back(self, owed: list[tuple[Leased, Deed]], until: float | None) -> None:
         """Release all that goes back to its queue, in one step for each kind."""
         unhanded = [leased for leased, deed in owed if deed == "unhanded"]
         again = [leased for leased, deed in owed if deed == "again"]
         for number, (leased, deed) in enumerate(owed):
-            if deed == "again" and not await self._may_return(leased):
+            if deed == "again" and not await self._may_return(leased, until):
                 again.remove(leased)
                 owed[number] = (leased, "delivery_limit")
         storage, owner = self._transport.storage, self._transport.owner
         if unhanded:
-            await storage.release([leased.token for leased in unhanded], owner, counted=False)
+            await storage.release([leased.token for leased in unhanded], owner, counted=False, until=until)
             owed[:] = [each for each in owed if each[1] != "unhanded"]
         if again:
-            lost = await storage.release([leased.token for leased in again], owner)
+            lost = await storage.release([leased.token for leased in again], owner, until=until)
             self._transport.settlements.report_lost(lost)
             owed[:] = [each for each in owed if each[1] != "again"]
 
-    async def _may_return(self, leased: Leased) -> bool:
-        rules = await self._transport.rules_of(leased.queue)
+    async def _may_return(self, leased: Leased, until: float | None) -> bool:
+        rules = await self._transport.rules_of(leased.queue, until)
         return rules is None or rules.may_return(leased.deliveries)
 
-    async def _bury(self, leased: Leased, deed: Deed) -> None:
+    async def _bury(self, leased: Leased, deed: Deed, until: float | None) -> None:
         transport = self._transport
         if deed == "damaged":
-            await transport.set_aside(leased)
+            await transport.set_aside(leased, until)
         elif deed != "again" and deed != "unhanded":  # noqa: PLR1714 - mypy narrows by these only
             try:
-                ours = await transport.dispatch.bury(leased, await transport.rules_of(leased.queue), deed)
+                ours = await transport.dispatch.bury(leased, await transport.rules_of(leased.queue, until), deed, until)
             except errors.DecodeError:
-                await transport.set_aside(leased)
+                await transport.set_aside(leased, until)
                 return
             if not ours:
                 transport.settlements.report_lost([leased.token])

@@ -39,7 +39,7 @@ class Dispatch:
         lease_ms: int,
         clock: Clock,
         unrouted: str | None,
-        drop: Callable[[Sequence[Leased]], Awaitable[None]],
+        drop: Callable[[Sequence[Leased], float | None], Awaitable[None]],
     ) -> None:
         self.storage = storage
         self._drop = drop
@@ -53,13 +53,13 @@ class Dispatch:
         self.seal: Callable[[Record], object] = (lambda record: record) if objects else pack
         self.unseal: Callable[[object], Record] = (lambda payload: payload) if objects else unpack  # type: ignore[assignment, return-value]
 
-    async def route(self, message: Outgoing) -> Route:
+    async def route(self, message: Outgoing, until: float | None = None) -> Route:
         """Route a message, from the cache if its exchange looks at the routing key only."""
         key = (message.exchange, message.routing_key)
         headers = message.properties.get("headers") or {}
         route = None if has_further_keys(headers) else self.routes.get(key)
         if route is None:
-            route = await self._catalogue.route(message.exchange, message.routing_key, headers)
+            route = await self._catalogue.route(message.exchange, message.routing_key, headers, until)
             if not route.by_headers:
                 if len(self.routes) >= ROUTES:
                     self.routes.clear()
@@ -71,9 +71,9 @@ class Dispatch:
         self._catalogue.forget_routing()
         self.routes.pop((message.exchange, message.routing_key), None)
 
-    async def prepare(self, message: Outgoing) -> tuple[Put, Route]:
+    async def prepare(self, message: Outgoing, until: float | None = None) -> tuple[Put, Route]:
         """Decide all about one message: where it goes, how long it lives, what is written."""
-        route = await self.route(message)
+        route = await self.route(message, until)
         properties = message.properties
         targets = targets_for(route.queues, properties) if needs_targets(properties) else route.targets
         if not targets and self._unrouted is not None:
@@ -81,22 +81,22 @@ class Dispatch:
         record = Record(message.exchange, message.routing_key, without_blind_copies(properties), message.body)
         return Put(self.seal(record), targets, len(message.body)), route
 
-    async def publish(self, messages: Sequence[Outgoing]) -> list[Returned]:
+    async def publish(self, messages: Sequence[Outgoing], until: float | None = None) -> list[Returned]:
         """Publish in one step; gives the mandatory messages that no queue wanted.
 
         Raises Refused naming the first message that a full queue rejected; the others are stored.
         """
         for _ in range(STALE_ATTEMPTS):
-            prepared = [await self.prepare(message) for message in messages]
+            prepared = [await self.prepare(message, until) for message in messages]
             guards = dict.fromkeys(guard for _, route in prepared for guard in route.guards)
             try:
-                problems = await self.storage.put([put for put, _ in prepared], list(guards))
+                problems = await self.storage.put([put for put, _ in prepared], list(guards), until=until)
             except StaleTopology:
                 for message in messages:
                     self.forget(message)
                 continue
             if problems:
-                await self.settle_problems(messages, problems)
+                await self.settle_problems(messages, problems, until)
             return [
                 Returned(NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key, message.properties, message.body)
                 for message, (put, _) in zip(messages, prepared, strict=True)
@@ -105,19 +105,21 @@ class Dispatch:
         text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to publish: try again"
         raise errors.make(errors.StorageBusy, text)
 
-    async def settle_problems(self, messages: Sequence[Outgoing], problems: Sequence[Problem]) -> None:
+    async def settle_problems(
+        self, messages: Sequence[Outgoing], problems: Sequence[Problem], until: float | None = None
+    ) -> None:
         """Trim queues that are over their limit; raise for the first message that was refused."""
         refused: tuple[Outgoing, str] | None = None
         for problem in problems:
             message = messages[problem.put]
-            rules = dict((await self.route(message)).queues).get(problem.queue)
+            rules = dict((await self.route(message, until)).queues).get(problem.queue)
             if problem.excess_count >= 0:
-                await self.trim(problem.queue, rules)
+                await self.trim(problem.queue, rules, until)
                 continue
             refused = refused or (message, problem.queue)
             if rules is not None and rules.overflow == "reject-publish-dlx":
                 record = Record(message.exchange, message.routing_key, message.properties, message.body)
-                await self._publish_dead(record, problem.queue, rules)
+                await self._publish_dead(record, problem.queue, rules, until)
         if refused is not None:
             message, queue = refused
             text = (
@@ -126,18 +128,20 @@ class Dispatch:
             )
             raise errors.make(errors.Refused, text, message=message)
 
-    async def _publish_dead(self, record: Record, queue: str, rules: QueueRules) -> None:
+    async def _publish_dead(self, record: Record, queue: str, rules: QueueRules, until: float | None) -> None:
         dead = dead_letter(record, queue, rules, "maxlen", self._now_ms())
         if dead is None:
             return
         # As with RabbitMQ, a dead letter whose exchange is gone or whose queue is full as well is dropped.
         with suppress(errors.ChannelError, StaleTopology):
-            put, route = await self.prepare(Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key))
+            put, route = await self.prepare(
+                Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key), until
+            )
             targets = without_cycles(dead, put.targets)
-            await self.storage.put([put._replace(targets=targets)], route.guards)
-            await self._enforce_limits(route)
+            await self.storage.put([put._replace(targets=targets)], route.guards, until=until)
+            await self._enforce_limits(route, until)
 
-    async def trim(self, queue: str, rules: QueueRules | None) -> None:
+    async def trim(self, queue: str, rules: QueueRules | None, until: float | None = None) -> None:
         """Take the head of a queue off until it is within its limits; what is dropped is dead-lettered.
 
         Where the store fails at this, the next message that is put there has it done again.
@@ -146,44 +150,44 @@ class Dispatch:
             return
         count, size = rules.max_length, rules.max_length_bytes
         try:
-            while leased := await self.storage.trim(queue, count, size, self._owner, self._lease_ms):
-                await self._drop(leased)
+            while leased := await self.storage.trim(queue, count, size, self._owner, self._lease_ms, until=until):
+                await self._drop(leased, until)
         except errors.OperationalError as problem:
             logger.warning("queue %r is over its limit for now: %s", queue, problem)
 
-    async def bury(self, leased: Leased, rules: QueueRules | None, reason: Reason) -> bool:
+    async def bury(self, leased: Leased, rules: QueueRules | None, reason: Reason, until: float | None = None) -> bool:
         """Send a taken record to the dead-letter exchange of its queue, or drop it; False: it was no longer ours."""
         if rules is None or rules.dead_letter_exchange is None:
-            return not await self.storage.settle([leased.token], self._owner)
+            return not await self.storage.settle([leased.token], self._owner, until=until)
         dead = dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
         if dead is None:
-            return not await self.storage.settle([leased.token], self._owner)
-        return await self._forward(leased, dead)
+            return not await self.storage.settle([leased.token], self._owner, until=until)
+        return await self._forward(leased, dead, until)
 
-    async def _forward(self, leased: Leased, dead: Record) -> bool:
+    async def _forward(self, leased: Leased, dead: Record, until: float | None) -> bool:
         """Publish a dead letter in place of a taken record, in one step; False: it was no longer ours."""
         message = Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key)
         for _ in range(STALE_ATTEMPTS):
             try:
-                put, route = await self.prepare(message)
+                put, route = await self.prepare(message, until)
             except errors.ChannelError:  # the exchange is gone: RabbitMQ drops the message
-                return not await self.storage.settle([leased.token], self._owner)
+                return not await self.storage.settle([leased.token], self._owner, until=until)
             put = put._replace(targets=without_cycles(dead, put.targets))
             try:
-                moved = await self.storage.forward(leased.token, self._owner, [put], route.guards)
+                moved = await self.storage.forward(leased.token, self._owner, [put], route.guards, until=until)
             except StaleTopology:
                 self.forget(message)
                 continue
-            await self._enforce_limits(route)
+            await self._enforce_limits(route, until)
             return moved
         text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to forward: try again"
         raise errors.make(errors.StorageBusy, text)
 
-    async def _enforce_limits(self, route: Route) -> None:
+    async def _enforce_limits(self, route: Route, until: float | None) -> None:
         """Trim what a forward has put over its limits (the store reports that for puts only)."""
         for queue, rules in route.queues:
             if not rules.refuses and (rules.max_length is not None or rules.max_length_bytes is not None):
-                await self.trim(queue, rules)
+                await self.trim(queue, rules, until)
 
     def _now_ms(self) -> int:
         return int(self._clock.time() * 1000)

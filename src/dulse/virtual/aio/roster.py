@@ -33,22 +33,22 @@ class Roster:
             text = f"consumer tag {tag!r} is in use on this connection: choose another"
             raise errors.make(errors.NotAllowed, text, method="Basic.consume")
 
-    async def start(self, consumer: Consumer, rules: QueueRules) -> None:
+    async def start(self, consumer: Consumer, rules: QueueRules, until: float | None = None) -> None:
         """Let a consumer take part in deliveries."""
         transport = self._transport
         consumer.active = not rules.single_active_consumer
         with transport.mutex:
             transport.intake.add(consumer, rules)
         if rules.single_active_consumer:
-            await self.activate(consumer.queue)
+            await self.activate(consumer.queue, until)
         transport.made_room()
 
-    async def stop(self, consumer: Consumer) -> None:
+    async def stop(self, consumer: Consumer, until: float | None = None) -> None:
         """Let a consumer take no part any more; what it was handed stays to be settled."""
         transport = self._transport
         with transport.mutex:
             transport.debts.owe(transport.intake.remove(consumer.tag), "unhanded")
-        await transport.debts.pay()
+        await transport.debts.pay(until)
 
     def end_all_of(self, queue: str) -> None:
         """End the consumers of a queue that is gone; the next drains tell them (consumer cancel notification)."""
@@ -63,16 +63,16 @@ class Roster:
             transport.tell_end(consumer)
         consumer.channel.forget_consumer(consumer.tag)
 
-    async def claim_again(self, queue: str) -> None:
+    async def claim_again(self, queue: str, until: float | None = None) -> None:
         """Enter our consumers of a queue into a catalogue that has lost them, or end those who may not be there."""
         for consumer in self._transport.intake.of_queue(queue):
             try:
-                await self._claim_again(consumer)
+                await self._claim_again(consumer, until)
             except errors.ChannelError:
                 self._end(consumer)
         self._transport.made_room()
 
-    async def _claim_again(self, consumer: Consumer) -> None:
+    async def _claim_again(self, consumer: Consumer, until: float | None) -> None:
         field = consumer_field(self._transport.owner, consumer.tag)
 
         def decide(view: View) -> Decision:
@@ -81,15 +81,15 @@ class Roster:
             decision: Decision = consumer.claim(view)
             return decision
 
-        await self._transport.catalogue.carry_out(decide)
+        await self._transport.catalogue.carry_out(decide, until)
 
-    async def activate(self, queue: str) -> None:
+    async def activate(self, queue: str, until: float | None = None) -> None:
         """Find out which of our consumers of a queue is the single active one; what the others wait with goes back."""
         transport = self._transport
-        active = await transport.catalogue.carry_out(lambda view: Decision(None, active_consumer(view, queue)))
+        active = await transport.catalogue.carry_out(lambda view: Decision(None, active_consumer(view, queue)), until)
         with transport.mutex:
             for consumer in transport.intake.of_queue(queue):
                 consumer.active = active is not None and (active.owner, active.tag) == (transport.owner, consumer.tag)
             transport.debts.owe(transport.intake.idle(queue), "unhanded")
-        await transport.debts.pay()
+        await transport.debts.pay(until)
         transport.made_room()

@@ -10,7 +10,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,13 @@ DAMAGED = "dulse.damaged"
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
 
+
+PATIENCE = 0.5
+"""Seconds that a look into the store may take at least, however short the time to wait for a message: also one of 0
+hands over what is there, and others' locks are held for moments only."""
+
+CLOSING = 0.5
+"""Seconds left for letting go of the store, at least."""
 
 Event = tuple[Callable[[Any], Any], Any]
 """Who is to be called in `drain`, and with what: a delivery, or the tag of a consumer that has ended."""
@@ -109,7 +117,11 @@ class VirtualTransport:
     async def check(self, timeout: float | None = None) -> None:
         """Do one cheap round trip to the store."""
         self._check_open()
-        await self.storage.revisions(["x/"])
+        await self.storage.revisions(["x/"], until=self.deadline(timeout))
+
+    def deadline(self, timeout: float | None) -> float:
+        """Give when a call must have ended, on time.monotonic(); None: by this connection's limit."""
+        return time.monotonic() + (self.timeout if timeout is None else timeout)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -121,12 +133,18 @@ class VirtualTransport:
         """Hand over one message; see Transport."""
         settlements = self.settlements
         now = time.monotonic()
-        if settlements.tokens and now > settlements.due:
-            await settlements.write()
-        if now > self._upkeep.trusted_until:  # this process was stopped: others may have what we took ahead
-            await self._upkeep.renew()
+        if (settlements.tokens and now > settlements.due) or now > self._upkeep.trusted_until:
+            await self._catch_up(timeout, now)
         callback, argument = self._next_event() or await self._await_event(timeout)
         await finished(callback(argument))
+
+    async def _catch_up(self, timeout: float | None, now: float) -> None:
+        """Write what was settled, and make sure that what we took ahead is ours, before more is handed over."""
+        until = _looks_end(timeout)
+        with _in_time(timeout):
+            await self.settlements.write(until)
+            if now > self._upkeep.trusted_until:  # this process was stopped: others may have what we took ahead
+                await self._upkeep.renew(until)
 
     def _next_event(self) -> Event | None:
         """Choose a message and who gets it, and count it as theirs, all in one step; None if nothing fits."""
@@ -147,7 +165,7 @@ class VirtualTransport:
                 self.settlements.add(leased.token)
             return consumer.on_delivery, delivery
 
-    async def set_aside(self, leased: Leased) -> None:
+    async def set_aside(self, leased: Leased, until: float | None = None) -> None:
         """Move a record that is no message of ours out of the way, for people to look at."""
         logger.error("a record in queue %r is no message of dulse's: it was moved to queue %r", leased.queue, DAMAGED)
         await self.storage.forward(
@@ -157,6 +175,7 @@ class VirtualTransport:
     async def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        until = _looks_end(timeout)
         while True:
             self._check_open()
             leads = False
@@ -170,7 +189,8 @@ class VirtualTransport:
                     return event
                 left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
                 if leads:
-                    got = await self._fetch(left)
+                    with _in_time(timeout):
+                        got = await self._fetch(left, until)
                 else:
                     got = await self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
             finally:
@@ -181,45 +201,47 @@ class VirtualTransport:
             if left <= 0 and not got:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
 
-    async def _fetch(self, seconds: float) -> bool:
+    async def _fetch(self, seconds: float, until: float | None) -> bool:
         """Take what our consumers have room for, or wait for it at most so long; True: look again."""
         if self.debts:
-            await self.debts.pay()
+            await self.debts.pay(until)
         with self.mutex:
             ticket = self._arrivals.ticket()
             wants = self.intake.wants()
             settle = self.settlements.take() if wants else []
         if not wants:
-            await self.settlements.write()
-            return await self._wait_for_room(seconds, ticket)
-        leased = await self._reserve(wants, settle)
+            await self.settlements.write(until)
+            return await self._wait_for_room(seconds, ticket, until)
+        leased = await self._reserve(wants, settle, until)
         if leased:
-            await self._receive(leased)
+            await self._receive(leased, until)
             return True
-        if await self._upkeep.promote():
+        if await self._upkeep.promote(until):
             return True
         if seconds <= 0:
             return False
         await self.storage.wait([queue for queue, _ in wants], min(seconds, self._upkeep.next_due(LOOK_AGAIN)))
         return True
 
-    async def _reserve(self, wants: Sequence[tuple[str, int]], settle: Sequence[Token]) -> Sequence[Leased]:
+    async def _reserve(
+        self, wants: Sequence[tuple[str, int]], settle: Sequence[Token], until: float | None
+    ) -> Sequence[Leased]:
         try:
-            leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle)
+            leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle, until=until)
         except UNDONE:
             self.settlements.restore(settle)
             raise
         self.settlements.report_lost(lost)
         return leased
 
-    async def _wait_for_room(self, seconds: float, ticket: object) -> bool:
+    async def _wait_for_room(self, seconds: float, ticket: object, until: float | None) -> bool:
         """Nothing can be taken: wait until something is settled, a consumer starts or one becomes active."""
-        await self._upkeep.look_at_consumers()
+        await self._upkeep.look_at_consumers(until)
         if seconds <= 0:
             return False
         return await self._arrivals.wait(min(seconds, LOOK_AGAIN), ticket)
 
-    async def _receive(self, records: Sequence[Leased]) -> None:
+    async def _receive(self, records: Sequence[Leased], until: float | None) -> None:
         """Keep what may be delivered; send on what has expired or was delivered too often."""
         good = []
         for leased in records:
@@ -234,7 +256,7 @@ class VirtualTransport:
         with self.mutex:
             self.debts.owe(self.intake.store(good), "unhanded")
         if self.debts:
-            await self.debts.pay()
+            await self.debts.pay(until)
 
     def _objection(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
@@ -243,48 +265,48 @@ class VirtualTransport:
             return "delivery_limit"
         return None
 
-    async def take(self, queue: str) -> Leased | None:
+    async def take(self, queue: str, until: float | None = None) -> Leased | None:
         """Take one record for basic.get; NotFound, ResourceLocked."""
-        rules, until = self._known.get(queue, (None, 0.0))
-        if rules is None or time.monotonic() > until:
-            rules = await self._access(queue)
+        rules, known_until = self._known.get(queue, (None, 0.0))
+        if rules is None or time.monotonic() > known_until:
+            rules = await self._access(queue, until)
         while True:
             with self.mutex:
                 settle = self.settlements.take()
-            leased = await self._reserve([(queue, 1)], settle)
+            leased = await self._reserve([(queue, 1)], settle, until)
             if not leased:
-                if await self._upkeep.promote():
+                if await self._upkeep.promote(until):
                     continue
-                await self._access(queue)
+                await self._access(queue, until)
                 return None
             reason = self._objection(leased[0], rules)
             if reason is None:
                 return leased[0]
             with self.mutex:
                 self.debts.owe(leased, reason)
-            await self.debts.pay()
+            await self.debts.pay(until)
 
-    async def _access(self, queue: str) -> QueueRules:
+    async def _access(self, queue: str, until: float | None) -> QueueRules:
         self._known.pop(queue, None)
-        rules = await self.catalogue.use(queue, self.owner, "Basic.get")
+        rules = await self.catalogue.use(queue, self.owner, "Basic.get", until)
         if rules.expires_ms is None:
             self._known[queue] = (rules, time.monotonic() + LOOK_AGAIN)
         return rules
 
-    async def rules_of(self, queue: str) -> QueueRules | None:
+    async def rules_of(self, queue: str, until: float | None = None) -> QueueRules | None:
         """Give the rules of a queue, as we know them or as the store has them."""
-        return self.intake.rules(queue) or await self.catalogue.rules(queue)
+        return self.intake.rules(queue) or await self.catalogue.rules(queue, until)
 
     # --------------------------------------------------------------------------------------------- settle
 
-    async def _drop(self, records: Sequence[Leased]) -> None:
+    async def _drop(self, records: Sequence[Leased], until: float | None) -> None:
         with self.mutex:
             self.debts.owe(records, "maxlen")
-        await self.debts.pay()
+        await self.debts.pay(until)
 
-    async def expire(self, queues: Sequence[str]) -> None:
+    async def expire(self, queues: Sequence[str], until: float | None = None) -> None:
         """Send on the records of these queues that have outlived their time to live."""
-        await self._upkeep.expire(queues)
+        await self._upkeep.expire(queues, until)
 
     def tell_end(self, consumer: Consumer) -> None:
         """Have the next drain tell that a consumer has ended; the caller holds the mutex."""
@@ -301,7 +323,7 @@ class VirtualTransport:
 
     async def flush(self, timeout: float | None = None) -> None:
         """Write out what was settled."""
-        await self.settlements.write()
+        await self.settlements.flush(self.deadline(timeout))
 
     async def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good.
@@ -311,21 +333,22 @@ class VirtualTransport:
         if not self._is_open:
             return
         self._is_open = False
+        until = self.deadline(timeout)
         try:
             await self._end_drains()
-            await self._upkeep.stop()
+            await self._upkeep.stop(until)
             for channel in list(self.channels.values()):
-                await channel.close()
+                await channel.end(until)
             with self.mutex:
                 self.debts.owe(self.intake.empty(), "unhanded")
-            await self.settlements.write()
-            await self.debts.pay()
-            await self.catalogue.carry_out(partial(decide_burial, owner=self.owner))
-            while await self.storage.forget(self.owner, force=True):
+            await self.settlements.write(until)
+            await self.debts.pay(until)
+            await self.catalogue.carry_out(partial(decide_burial, owner=self.owner), until)
+            while await self.storage.forget(self.owner, force=True, until=until):
                 pass
         finally:
             self.channels.clear()
-            await self.storage.close(self.timeout if timeout is None else timeout)
+            await self.storage.close(max(CLOSING, until - time.monotonic()))
 
     async def _end_drains(self) -> None:
         """Wake whoever waits in the store, and wait a moment: what they take now would be given back too early."""
@@ -355,3 +378,20 @@ class VirtualTransport:
             self.intake.empty()
             self.debts.clear()
             self.settlements.take()
+
+
+def _looks_end(timeout: float | None) -> float | None:
+    """Give when the looks into the store must end of a drain that begins now."""
+    return None if timeout is None else time.monotonic() + max(timeout, PATIENCE)
+
+
+@contextmanager
+def _in_time(timeout: float | None) -> Iterator[None]:
+    """Say of a drain whose time is over because others held the store that there was no message."""
+    try:
+        yield
+    except errors.StorageBusy as busy:
+        if timeout is None:
+            raise
+        text = f"no message within {timeout} seconds, in which the store could not be looked into: {busy}"
+        raise errors.make(errors.DeadlineExceeded, text) from busy

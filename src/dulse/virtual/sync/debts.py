@@ -46,14 +46,14 @@ class Debts:
         """Owe nothing any more: the records are not ours; the caller holds the mutex."""
         self._owed.clear()
 
-    def pay(self) -> None:
+    def pay(self, until: float | None = None) -> None:
         """Do what is owed. What fails is logged and done later, so that one bad record stops nothing else."""
         with self._transport.mutex:
             owed, self._owed = self._owed, []
         try:
-            self._put_back(owed)
+            self._put_back(owed, until)
             while owed:
-                self._bury(*owed[0])
+                self._bury(*owed[0], until)
                 owed.pop(0)
         except (errors.OperationalError, errors.ChannelError) as problem:
             owed.append(owed.pop(0))  # let others go first next time
@@ -63,36 +63,36 @@ class Debts:
                 with self._transport.mutex:
                     self._owed.extend(owed)
 
-    def _put_back(self, owed: list[tuple[Leased, Deed]]) -> None:
+    def _put_back(self, owed: list[tuple[Leased, Deed]], until: float | None) -> None:
         """Release all that goes back to its queue, in one step for each kind."""
         unhanded = [leased for leased, deed in owed if deed == "unhanded"]
         again = [leased for leased, deed in owed if deed == "again"]
         for number, (leased, deed) in enumerate(owed):
-            if deed == "again" and not self._may_return(leased):
+            if deed == "again" and not self._may_return(leased, until):
                 again.remove(leased)
                 owed[number] = (leased, "delivery_limit")
         storage, owner = self._transport.storage, self._transport.owner
         if unhanded:
-            storage.release([leased.token for leased in unhanded], owner, counted=False)
+            storage.release([leased.token for leased in unhanded], owner, counted=False, until=until)
             owed[:] = [each for each in owed if each[1] != "unhanded"]
         if again:
-            lost = storage.release([leased.token for leased in again], owner)
+            lost = storage.release([leased.token for leased in again], owner, until=until)
             self._transport.settlements.report_lost(lost)
             owed[:] = [each for each in owed if each[1] != "again"]
 
-    def _may_return(self, leased: Leased) -> bool:
-        rules = self._transport.rules_of(leased.queue)
+    def _may_return(self, leased: Leased, until: float | None) -> bool:
+        rules = self._transport.rules_of(leased.queue, until)
         return rules is None or rules.may_return(leased.deliveries)
 
-    def _bury(self, leased: Leased, deed: Deed) -> None:
+    def _bury(self, leased: Leased, deed: Deed, until: float | None) -> None:
         transport = self._transport
         if deed == "damaged":
-            transport.set_aside(leased)
+            transport.set_aside(leased, until)
         elif deed != "again" and deed != "unhanded":  # noqa: PLR1714 - mypy narrows by these only
             try:
-                ours = transport.dispatch.bury(leased, transport.rules_of(leased.queue), deed)
+                ours = transport.dispatch.bury(leased, transport.rules_of(leased.queue, until), deed, until)
             except errors.DecodeError:
-                transport.set_aside(leased)
+                transport.set_aside(leased, until)
                 return
             if not ours:
                 transport.settlements.report_lost([leased.token])

@@ -34,22 +34,22 @@ class Roster:
             text = f"consumer tag {tag!r} is in use on this connection: choose another"
             raise errors.make(errors.NotAllowed, text, method="Basic.consume")
 
-    def start(self, consumer: Consumer, rules: QueueRules) -> None:
+    def start(self, consumer: Consumer, rules: QueueRules, until: float | None = None) -> None:
         """Let a consumer take part in deliveries."""
         transport = self._transport
         consumer.active = not rules.single_active_consumer
         with transport.mutex:
             transport.intake.add(consumer, rules)
         if rules.single_active_consumer:
-            self.activate(consumer.queue)
+            self.activate(consumer.queue, until)
         transport.made_room()
 
-    def stop(self, consumer: Consumer) -> None:
+    def stop(self, consumer: Consumer, until: float | None = None) -> None:
         """Let a consumer take no part any more; what it was handed stays to be settled."""
         transport = self._transport
         with transport.mutex:
             transport.debts.owe(transport.intake.remove(consumer.tag), "unhanded")
-        transport.debts.pay()
+        transport.debts.pay(until)
 
     def end_all_of(self, queue: str) -> None:
         """End the consumers of a queue that is gone; the next drains tell them (consumer cancel notification)."""
@@ -64,16 +64,16 @@ class Roster:
             transport.tell_end(consumer)
         consumer.channel.forget_consumer(consumer.tag)
 
-    def claim_again(self, queue: str) -> None:
+    def claim_again(self, queue: str, until: float | None = None) -> None:
         """Enter our consumers of a queue into a catalogue that has lost them, or end those who may not be there."""
         for consumer in self._transport.intake.of_queue(queue):
             try:
-                self._claim_again(consumer)
+                self._claim_again(consumer, until)
             except errors.ChannelError:
                 self._end(consumer)
         self._transport.made_room()
 
-    def _claim_again(self, consumer: Consumer) -> None:
+    def _claim_again(self, consumer: Consumer, until: float | None) -> None:
         field = consumer_field(self._transport.owner, consumer.tag)
 
         def decide(view: View) -> Decision:
@@ -82,15 +82,15 @@ class Roster:
             decision: Decision = consumer.claim(view)
             return decision
 
-        self._transport.catalogue.carry_out(decide)
+        self._transport.catalogue.carry_out(decide, until)
 
-    def activate(self, queue: str) -> None:
+    def activate(self, queue: str, until: float | None = None) -> None:
         """Find out which of our consumers of a queue is the single active one; what the others wait with goes back."""
         transport = self._transport
-        active = transport.catalogue.carry_out(lambda view: Decision(None, active_consumer(view, queue)))
+        active = transport.catalogue.carry_out(lambda view: Decision(None, active_consumer(view, queue)), until)
         with transport.mutex:
             for consumer in transport.intake.of_queue(queue):
                 consumer.active = active is not None and (active.owner, active.tag) == (transport.owner, consumer.tag)
             transport.debts.owe(transport.intake.idle(queue), "unhanded")
-        transport.debts.pay()
+        transport.debts.pay(until)
         transport.made_room()

@@ -7,7 +7,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from dulse.links.waiting.sync import Mutex
+from dulse import errors
+from dulse.links.waiting.sync import Mutex, Signal
 from dulse.model.records import Token
 from dulse.virtual.storage import Storage
 
@@ -30,6 +31,8 @@ class Settlements:
         self._on_first = on_first
         self.tokens: list[Token] = []
         """What is to be written; look, and leave it to the methods."""
+        self._writing = 0
+        self._written = Signal()
         self.due = 0.0
         """When they are written before another message is handed over, on time.monotonic()."""
 
@@ -50,17 +53,34 @@ class Settlements:
         tokens, self.tokens = self.tokens, []
         return tokens
 
-    def write(self) -> None:
+    def write(self, until: float | None = None) -> None:
         """Delete what was settled so far."""
         with self._mutex:
             tokens = self.take()
-        if tokens:
-            try:
-                lost = self._storage.settle(tokens, self._owner)
-            except UNDONE:
-                self.restore(tokens)
-                raise
-            self.report_lost(lost)
+            self._writing += bool(tokens)
+        if not tokens:
+            return
+        try:
+            lost = self._storage.settle(tokens, self._owner, until=until)
+        except UNDONE:
+            self.restore(tokens)
+            raise
+        finally:
+            with self._mutex:
+                self._writing -= 1
+            self._written.notify()
+        self.report_lost(lost)
+
+    def flush(self, until: float) -> None:
+        """Delete what was settled so far, also what others are writing just now. Raises StorageBusy."""
+        while True:
+            ticket = self._written.ticket()
+            self.write(until)
+            if not self._writing:
+                return
+            if not self._written.wait(until - time.monotonic(), ticket):
+                text = "what was acknowledged is still being written: look for what holds the store, or allow more time"
+                raise errors.make(errors.StorageBusy, text)
 
     def restore(self, tokens: Sequence[Token]) -> None:
         """Have records deleted with a later write, since this one failed."""

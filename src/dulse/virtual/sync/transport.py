@@ -11,7 +11,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,13 @@ DAMAGED = "dulse.damaged"
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
 
+
+PATIENCE = 0.5
+"""Seconds that a look into the store may take at least, however short the time to wait for a message: also one of 0
+hands over what is there, and others' locks are held for moments only."""
+
+CLOSING = 0.5
+"""Seconds left for letting go of the store, at least."""
 
 Event = tuple[Callable[[Any], Any], Any]
 """Who is to be called in `drain`, and with what: a delivery, or the tag of a consumer that has ended."""
@@ -110,7 +118,11 @@ class VirtualTransport:
     def check(self, timeout: float | None = None) -> None:
         """Do one cheap round trip to the store."""
         self._check_open()
-        self.storage.revisions(["x/"])
+        self.storage.revisions(["x/"], until=self.deadline(timeout))
+
+    def deadline(self, timeout: float | None) -> float:
+        """Give when a call must have ended, on time.monotonic(); None: by this connection's limit."""
+        return time.monotonic() + (self.timeout if timeout is None else timeout)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -122,12 +134,18 @@ class VirtualTransport:
         """Hand over one message; see Transport."""
         settlements = self.settlements
         now = time.monotonic()
-        if settlements.tokens and now > settlements.due:
-            settlements.write()
-        if now > self._upkeep.trusted_until:  # this process was stopped: others may have what we took ahead
-            self._upkeep.renew()
+        if (settlements.tokens and now > settlements.due) or now > self._upkeep.trusted_until:
+            self._catch_up(timeout, now)
         callback, argument = self._next_event() or self._await_event(timeout)
         callback(argument)
+
+    def _catch_up(self, timeout: float | None, now: float) -> None:
+        """Write what was settled, and make sure that what we took ahead is ours, before more is handed over."""
+        until = _looks_end(timeout)
+        with _in_time(timeout):
+            self.settlements.write(until)
+            if now > self._upkeep.trusted_until:  # this process was stopped: others may have what we took ahead
+                self._upkeep.renew(until)
 
     def _next_event(self) -> Event | None:
         """Choose a message and who gets it, and count it as theirs, all in one step; None if nothing fits."""
@@ -148,7 +166,7 @@ class VirtualTransport:
                 self.settlements.add(leased.token)
             return consumer.on_delivery, delivery
 
-    def set_aside(self, leased: Leased) -> None:
+    def set_aside(self, leased: Leased, until: float | None = None) -> None:
         """Move a record that is no message of ours out of the way, for people to look at."""
         logger.error("a record in queue %r is no message of dulse's: it was moved to queue %r", leased.queue, DAMAGED)
         self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)], len(leased.payload))])
@@ -156,6 +174,7 @@ class VirtualTransport:
     def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        until = _looks_end(timeout)
         while True:
             self._check_open()
             leads = False
@@ -169,7 +188,8 @@ class VirtualTransport:
                     return event
                 left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
                 if leads:
-                    got = self._fetch(left)
+                    with _in_time(timeout):
+                        got = self._fetch(left, until)
                 else:
                     got = self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
             finally:
@@ -180,45 +200,47 @@ class VirtualTransport:
             if left <= 0 and not got:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
 
-    def _fetch(self, seconds: float) -> bool:
+    def _fetch(self, seconds: float, until: float | None) -> bool:
         """Take what our consumers have room for, or wait for it at most so long; True: look again."""
         if self.debts:
-            self.debts.pay()
+            self.debts.pay(until)
         with self.mutex:
             ticket = self._arrivals.ticket()
             wants = self.intake.wants()
             settle = self.settlements.take() if wants else []
         if not wants:
-            self.settlements.write()
-            return self._wait_for_room(seconds, ticket)
-        leased = self._reserve(wants, settle)
+            self.settlements.write(until)
+            return self._wait_for_room(seconds, ticket, until)
+        leased = self._reserve(wants, settle, until)
         if leased:
-            self._receive(leased)
+            self._receive(leased, until)
             return True
-        if self._upkeep.promote():
+        if self._upkeep.promote(until):
             return True
         if seconds <= 0:
             return False
         self.storage.wait([queue for queue, _ in wants], min(seconds, self._upkeep.next_due(LOOK_AGAIN)))
         return True
 
-    def _reserve(self, wants: Sequence[tuple[str, int]], settle: Sequence[Token]) -> Sequence[Leased]:
+    def _reserve(
+        self, wants: Sequence[tuple[str, int]], settle: Sequence[Token], until: float | None
+    ) -> Sequence[Leased]:
         try:
-            leased, lost = self.storage.reserve(wants, self.owner, self.lease_ms, settle)
+            leased, lost = self.storage.reserve(wants, self.owner, self.lease_ms, settle, until=until)
         except UNDONE:
             self.settlements.restore(settle)
             raise
         self.settlements.report_lost(lost)
         return leased
 
-    def _wait_for_room(self, seconds: float, ticket: object) -> bool:
+    def _wait_for_room(self, seconds: float, ticket: object, until: float | None) -> bool:
         """Nothing can be taken: wait until something is settled, a consumer starts or one becomes active."""
-        self._upkeep.look_at_consumers()
+        self._upkeep.look_at_consumers(until)
         if seconds <= 0:
             return False
         return self._arrivals.wait(min(seconds, LOOK_AGAIN), ticket)
 
-    def _receive(self, records: Sequence[Leased]) -> None:
+    def _receive(self, records: Sequence[Leased], until: float | None) -> None:
         """Keep what may be delivered; send on what has expired or was delivered too often."""
         good = []
         for leased in records:
@@ -233,7 +255,7 @@ class VirtualTransport:
         with self.mutex:
             self.debts.owe(self.intake.store(good), "unhanded")
         if self.debts:
-            self.debts.pay()
+            self.debts.pay(until)
 
     def _objection(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
@@ -242,48 +264,48 @@ class VirtualTransport:
             return "delivery_limit"
         return None
 
-    def take(self, queue: str) -> Leased | None:
+    def take(self, queue: str, until: float | None = None) -> Leased | None:
         """Take one record for basic.get; NotFound, ResourceLocked."""
-        rules, until = self._known.get(queue, (None, 0.0))
-        if rules is None or time.monotonic() > until:
-            rules = self._access(queue)
+        rules, known_until = self._known.get(queue, (None, 0.0))
+        if rules is None or time.monotonic() > known_until:
+            rules = self._access(queue, until)
         while True:
             with self.mutex:
                 settle = self.settlements.take()
-            leased = self._reserve([(queue, 1)], settle)
+            leased = self._reserve([(queue, 1)], settle, until)
             if not leased:
-                if self._upkeep.promote():
+                if self._upkeep.promote(until):
                     continue
-                self._access(queue)
+                self._access(queue, until)
                 return None
             reason = self._objection(leased[0], rules)
             if reason is None:
                 return leased[0]
             with self.mutex:
                 self.debts.owe(leased, reason)
-            self.debts.pay()
+            self.debts.pay(until)
 
-    def _access(self, queue: str) -> QueueRules:
+    def _access(self, queue: str, until: float | None) -> QueueRules:
         self._known.pop(queue, None)
-        rules = self.catalogue.use(queue, self.owner, "Basic.get")
+        rules = self.catalogue.use(queue, self.owner, "Basic.get", until)
         if rules.expires_ms is None:
             self._known[queue] = (rules, time.monotonic() + LOOK_AGAIN)
         return rules
 
-    def rules_of(self, queue: str) -> QueueRules | None:
+    def rules_of(self, queue: str, until: float | None = None) -> QueueRules | None:
         """Give the rules of a queue, as we know them or as the store has them."""
-        return self.intake.rules(queue) or self.catalogue.rules(queue)
+        return self.intake.rules(queue) or self.catalogue.rules(queue, until)
 
     # --------------------------------------------------------------------------------------------- settle
 
-    def _drop(self, records: Sequence[Leased]) -> None:
+    def _drop(self, records: Sequence[Leased], until: float | None) -> None:
         with self.mutex:
             self.debts.owe(records, "maxlen")
-        self.debts.pay()
+        self.debts.pay(until)
 
-    def expire(self, queues: Sequence[str]) -> None:
+    def expire(self, queues: Sequence[str], until: float | None = None) -> None:
         """Send on the records of these queues that have outlived their time to live."""
-        self._upkeep.expire(queues)
+        self._upkeep.expire(queues, until)
 
     def tell_end(self, consumer: Consumer) -> None:
         """Have the next drain tell that a consumer has ended; the caller holds the mutex."""
@@ -300,7 +322,7 @@ class VirtualTransport:
 
     def flush(self, timeout: float | None = None) -> None:
         """Write out what was settled."""
-        self.settlements.write()
+        self.settlements.flush(self.deadline(timeout))
 
     def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good.
@@ -310,21 +332,22 @@ class VirtualTransport:
         if not self._is_open:
             return
         self._is_open = False
+        until = self.deadline(timeout)
         try:
             self._end_drains()
-            self._upkeep.stop()
+            self._upkeep.stop(until)
             for channel in list(self.channels.values()):
-                channel.close()
+                channel.end(until)
             with self.mutex:
                 self.debts.owe(self.intake.empty(), "unhanded")
-            self.settlements.write()
-            self.debts.pay()
-            self.catalogue.carry_out(partial(decide_burial, owner=self.owner))
-            while self.storage.forget(self.owner, force=True):
+            self.settlements.write(until)
+            self.debts.pay(until)
+            self.catalogue.carry_out(partial(decide_burial, owner=self.owner), until)
+            while self.storage.forget(self.owner, force=True, until=until):
                 pass
         finally:
             self.channels.clear()
-            self.storage.close(self.timeout if timeout is None else timeout)
+            self.storage.close(max(CLOSING, until - time.monotonic()))
 
     def _end_drains(self) -> None:
         """Wake whoever waits in the store, and wait a moment: what they take now would be given back too early."""
@@ -354,3 +377,20 @@ class VirtualTransport:
             self.intake.empty()
             self.debts.clear()
             self.settlements.take()
+
+
+def _looks_end(timeout: float | None) -> float | None:
+    """Give when the looks into the store must end of a drain that begins now."""
+    return None if timeout is None else time.monotonic() + max(timeout, PATIENCE)
+
+
+@contextmanager
+def _in_time(timeout: float | None) -> Iterator[None]:
+    """Say of a drain whose time is over because others held the store that there was no message."""
+    try:
+        yield
+    except errors.StorageBusy as busy:
+        if timeout is None:
+            raise
+        text = f"no message within {timeout} seconds, in which the store could not be looked into: {busy}"
+        raise errors.make(errors.DeadlineExceeded, text) from busy

@@ -67,9 +67,9 @@ class Upkeep:
         self._bury_at = now
         keeper().add(self)
 
-    def stop(self) -> None:
+    def stop(self, until: float) -> None:
         """End; a run under way is awaited."""
-        keeper().remove(self)
+        keeper().remove(self, max(0.0, until - time.monotonic()))
 
     def discard(self) -> None:
         """End without waiting: a forked child has a keeper of its own."""
@@ -106,17 +106,17 @@ class Upkeep:
             self._look_at = now + LOOK_EVERY
             self._look()
 
-    def renew(self) -> None:
+    def renew(self, until: float | None = None) -> None:
         """Keep what we hold; where it is too late, forget what was taken ahead, and make our consumers known again."""
         begun = time.monotonic()
         self._renew_at = begun + self._renew_every
-        known = self._storage.renew(self._transport.owner, self._lease_ms)
+        known = self._storage.renew(self._transport.owner, self._lease_ms, until=until)
         self.trusted_until = begun + self._lease_ms / 1000
         if not known:
             self._transport.forget_taken()
             self._revisions.clear()
             for queue in self._transport.intake.queues():
-                self._transport.roster.claim_again(queue)
+                self._transport.roster.claim_again(queue, until)
             logger.error(
                 "this process was declared dead, since it did not renew its lease of %.1f s in time: what it held "
                 "was given to others, and its late acknowledgements will be refused",
@@ -135,7 +135,7 @@ class Upkeep:
 
     # -------------------------------------------------------------------------------------------- consumers
 
-    def look_at_consumers(self) -> None:
+    def look_at_consumers(self, until: float | None = None) -> None:
         """Notice that a queue we consume is gone, or that another of its consumers is the active one now."""
         intake = self._transport.intake
         queues = intake.queues()
@@ -143,38 +143,38 @@ class Upkeep:
         if not queues:
             return
         names = [queue_group(queue) for queue in queues] + [consumers_group(queue) for queue in single]
-        found = dict(zip(names, self._storage.revisions(names), strict=True))
+        found = dict(zip(names, self._storage.revisions(names, until=until), strict=True))
         for queue in queues:
             name = queue_group(queue)
             if not found[name]:
                 self._transport.roster.end_all_of(queue)
             elif found[name] != self._revisions.setdefault(name, found[name]):
-                self._transport.roster.claim_again(queue)  # bound anew, or another queue of the same name
+                self._transport.roster.claim_again(queue, until)  # bound anew, or another queue of the same name
                 self._revisions[name] = found[name]
         for queue in single:
             name = consumers_group(queue)
             if found[name] != self._revisions.get(name):
-                self._transport.roster.activate(queue)
+                self._transport.roster.activate(queue, until)
                 self._revisions[name] = found[name]  # not before: what fails is done again at the next look
 
     # ------------------------------------------------------------------------------------------------- time
 
-    def promote(self) -> bool:
+    def promote(self, until: float | None = None) -> bool:
         """Make delayed records ready whose time has come, send on expired ones; True: some became ready."""
-        swept = self._storage.sweep()
+        swept = self._storage.sweep(until=until)
         self._promote_at = NEVER if swept.next_due is None else time.monotonic() + swept.next_due
-        self.expire(swept.expired)
+        self.expire(swept.expired, until)
         return bool(swept.promoted)
 
-    def expire(self, queues: Sequence[str]) -> None:
+    def expire(self, queues: Sequence[str], until: float | None = None) -> None:
         """Send on the records of these queues that have outlived their time to live."""
         for queue in queues:
-            expired = self._storage.reserve_expired(queue, AT_ONCE, self._transport.owner, self._lease_ms)
+            expired = self._storage.reserve_expired(queue, AT_ONCE, self._transport.owner, self._lease_ms, until=until)
             if len(expired) == AT_ONCE:
                 self._promote_at = 0.0  # the rest in a moment: nobody's deadline shall wait for all of it
             with self._transport.mutex:
                 self._transport.debts.owe(expired, "expired")
-        self._transport.debts.pay()
+        self._transport.debts.pay(until)
 
     def _expire_queues(self) -> None:
         """Delete queues that nobody has used for as long as they said."""
