@@ -18,6 +18,7 @@ from dulse.transports.filesystem.lock import Lock
 from dulse.transports.filesystem.names import folder_of
 from dulse.transports.filesystem.owners import Owners
 from dulse.transports.filesystem.place import Place, write_whole
+from dulse.transports.filesystem.spares import Spares
 from dulse.transports.filesystem.step import Step
 from dulse.transports.sqlite.clocks import read_boot
 
@@ -39,6 +40,7 @@ class Broker:
         self.catalogue = Catalogue(place.catalogue, durable=durable)
         self.delayed = Delayed(place.delayed)
         self.owners = Owners(place.leased, "")
+        self.spares = Spares(place.spares)
         self.boot = 0
         self.bell = -1
         self.is_open = False

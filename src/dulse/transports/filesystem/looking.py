@@ -37,7 +37,7 @@ def heads(step: Step, queue: str, count: int) -> list[Peeked]:
         if len(found) >= count:
             break
         found.append(Taken(None, queue, entry, path))
-    return [Peeked(each.payload, each.deliveries, each.age_ms, each.ttl_ms) for each in read(found)]
+    return [Peeked(each.payload, each.deliveries, each.age_ms, each.ttl_ms) for each in read(step.broker, found)]
 
 
 def purge(step: Step, queue: str) -> int:

@@ -11,7 +11,7 @@ __all__ = ["Entry", "folder_of"]
 _READABLE: Final = 40
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 
-_FIELDS: Final = 8
+_FIELDS: Final = 10
 """Of an entry's name; one that is taken has the number of the taking behind them."""
 
 
@@ -32,13 +32,17 @@ class Entry(NamedTuple):
     length: int
     size: int
     """The bytes that count towards a limit."""
+    names: int
+    """How many names the file got: with one it is this record's alone."""
+    checksum: int
+    """CRC-32 of the bytes."""
 
     def name(self) -> str:
         """Write the name among ready records."""
         dies = "" if self.dies is None else f"{self.dies:x}"
         return (
             f"{self.place:012x}.{self.priority:x}.{self.since:x}.{dies}.{self.deliveries:x}"
-            f".{self.offset:x}.{self.length:x}.{self.size:x}"
+            f".{self.offset:x}.{self.length:x}.{self.size:x}.{self.names:x}.{self.checksum:x}"
         )
 
     @classmethod
@@ -48,15 +52,11 @@ class Entry(NamedTuple):
         if len(parts) not in {_FIELDS, _FIELDS + 1}:
             return None
         try:
-            numbers = [int(part, 16) if part else None for part in parts[:_FIELDS]]
+            place, priority, since = int(parts[0], 16), int(parts[1], 16), int(parts[2], 16)
+            dies = int(parts[3], 16) if parts[3] else None
+            return cls(place, priority, since, dies, *[int(part, 16) for part in parts[4:_FIELDS]])
         except ValueError:
             return None
-        place, priority, since, dies, deliveries, offset, length, size = numbers
-        if place is None or priority is None or since is None or deliveries is None:
-            return None
-        if offset is None or length is None or size is None:
-            return None
-        return cls(place, priority, since, dies, deliveries, offset, length, size)
 
 
 def folder_of(name: str) -> str:

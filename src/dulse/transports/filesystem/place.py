@@ -19,7 +19,7 @@ VERSION: Final = 1
 ABANDONED: Final = 3600
 """Seconds after which a record that was written and never put belongs to nobody."""
 _MARK: Final = "dulse.json"
-_FOLDERS: Final = ("queues", "leased", "delayed", "writing", "trash", "publishers")
+_FOLDERS: Final = ("queues", "leased", "delayed", "writing", "trash", "publishers", "spares", "damaged")
 
 
 class Place:
@@ -35,6 +35,8 @@ class Place:
         self.delayed: Final = f"{self.root}/delayed"
         self.writing: Final = f"{self.root}/writing"
         self.trash: Final = f"{self.root}/trash"
+        self.spares: Final = f"{self.root}/spares"
+        self.damaged: Final = f"{self.root}/damaged"
         self.publishers: Final = f"{self.root}/publishers"
         self.lock: Final = f"{self.root}/lock"
         self.header: Final = f"{self.root}/header"

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from typing import Final
+from zlib import crc32
 
 from dulse.model.records import Problem, Put, Target
 from dulse.transports.filesystem.broker import Broker
@@ -29,7 +30,9 @@ class Pack:
         self.folders: set[str] = set()
         """Where it has got names."""
         self._durable = broker.durable
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        is_spare = len(puts) == 1 and len(puts[0].targets) == 1 and broker.spares.take(self.path)
+        flags = 0 if is_spare else os.O_CREAT | os.O_EXCL
+        self._descriptor = os.open(self.path, os.O_WRONLY | flags | os.O_CLOEXEC, 0o600)
         try:
             write_all(self._descriptor, b"".join([put.payload for put in puts]))
         except BaseException:
@@ -65,8 +68,9 @@ def write_records(
     checked: dict[str, tuple[int, Target]] = {}
     paths: list[str] = []
     now, offset, rings = wall_ms(), 0, False
+    names = sum(len(put.targets) for put in puts)
     for index, put in enumerate(puts):
-        length = len(put.payload)
+        length, checksum = len(put.payload), crc32(put.payload)
         for target in put.targets:
             line = step.make_line(target.queue)
             if limited and has_limit(target):
@@ -78,7 +82,9 @@ def write_records(
             counters = line.change()
             since = now + target.delay_ms
             dies = None if target.ttl_ms is None else since + target.ttl_ms
-            entry = Entry(counters.next_place, target.priority, since, dies, 0, offset, length, put.size)
+            entry = Entry(
+                counters.next_place, target.priority, since, dies, 0, offset, length, put.size, names, checksum
+            )
             counters.next_place += 1
             if target.delay_ms:
                 paths.append(step.delay(line, entry, since, fresh=True))

@@ -191,7 +191,7 @@ class FilesystemStorage:
                 if line is not None and line.counters.count:
                     folder = self._hold(step, owner, lease_ms)
                     taken.extend(take(step, line, folder, line.heads(), count, counted=True))
-        return read(taken), lost
+        return read(self._broker, taken), lost
 
     def _hold(self, step: Step, owner: str, lease_ms: int, *, exactly: bool = False) -> str:
         """Register an owner; gives its folder. If it was forgotten in between, `renew` has to tell."""
@@ -219,7 +219,7 @@ class FilesystemStorage:
                 return ()
             folder = self._hold(step, owner, lease_ms)
             taken = list(take(step, line, folder, dead, count, counted=False))
-        return read(taken)
+        return read(self._broker, taken)
 
     def trim(
         self,
@@ -242,7 +242,7 @@ class FilesystemStorage:
             folder = self._hold(step, owner, lease_ms)
             while len(taken) < limit and line.counters.count and excess(step, limits, 0, 0) != (0, 0):
                 taken.extend(take(step, line, folder, line.heads(), 1, counted=False))
-        return read(taken)
+        return read(self._broker, taken)
 
     def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
         """Delete taken records for good."""

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 from dulse.model.records import Leased, Token
 from dulse.transports.filesystem.broker import Broker
@@ -54,34 +55,42 @@ def take(
             return
 
 
-def read(found: Sequence[Taken]) -> list[Leased]:
+def read(broker: Broker, found: Sequence[Taken]) -> list[Leased]:
     """Read the bytes of what was taken; leaves out what its owner, long dead, has lost again."""
     now = wall_ms()
     leased = []
     for token, queue, entry, path in found:
-        payload = _bytes(path, entry)
+        payload = _bytes(broker, path, entry)
         if payload is not None:
             ttl_ms = None if entry.dies is None else entry.dies - entry.since
             leased.append(Leased(token, queue, payload, entry.deliveries, max(0, now - entry.since), ttl_ms))
     return leased
 
 
-def _bytes(path: str, entry: Entry) -> bytes | None:
-    """Read a record; one that the disk does not give is empty, so that it is set aside and the others go on."""
+def _bytes(broker: Broker, path: str, entry: Entry) -> bytes | None:
+    """Read a record; None: it is no longer here. One that is broken is empty: whoever asked sets it aside."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
         found = os.pread(descriptor, entry.length, entry.offset)
-    except OSError:
-        _logger.exception("%s cannot be read", path)
+    except OSError as error:
+        _logger.error("%s cannot be read: %s", path, error.strerror)  # noqa: TRY400 - it says all
         found = b""
     finally:
         os.close(descriptor)
-    if len(found) < entry.length:
-        _logger.error("%s is broken: it has %d of %d bytes", path, len(found), entry.length)
-    return found
+    if crc32(found) == entry.checksum:
+        return found
+    copy = f"{broker.place.damaged}/{os.path.basename(path)}"
+    try:
+        os.link(path, copy)
+    except FileNotFoundError:  # taken by somebody else meanwhile, and its file written again
+        return None
+    _logger.error(
+        "%s is broken: %d of its %d bytes could be read; it is kept as %s", path, len(found), entry.length, copy
+    )
+    return b""
 
 
 def settle(broker: Broker, tokens: Sequence[Token], owner: str) -> list[Token]:
@@ -89,8 +98,13 @@ def settle(broker: Broker, tokens: Sequence[Token], owner: str) -> list[Token]:
     lost = []
     folder = broker.owners.folder(owner)
     for token in tokens:
+        path = f"{folder}/{token[0]}/{token[1]}"
+        entry = Entry.read(token[1])
         try:
-            os.unlink(f"{folder}/{token[0]}/{token[1]}")
+            if entry is not None and entry.names == 1:
+                broker.spares.give(path, entry.length)
+            else:
+                os.unlink(path)
         except FileNotFoundError:
             lost.append(token)
     return lost
