@@ -29,7 +29,7 @@ PACKAGES = {
 NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 """What Debian's packages ask whether they may start what they install."""
 
-QUIET = ("-qq", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Options::=--force-unsafe-io")
+SPARING = ("--no-install-recommends", "-o", "DPkg::Options::=--force-unsafe-io")
 RABBITMQ_4 = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dulse" / "rabbitmq-4"
 RABBITMQ_4_RELEASE = "trixie"
 WITHIN = 900
@@ -49,10 +49,10 @@ def install(packages: list[str]) -> None:
     """Have apt-get install packages, and start nothing."""
     _need_root("apt-get")
     with services_left_alone():
-        if _apt_get("install", *packages):
+        if _apt_get("install", *packages).returncode:
             _apt_get("update")
-            if status := _apt_get("install", *packages):
-                raise CannotInstall(f"`apt-get install {' '.join(packages)}` failed with {status}.")
+            if (done := _apt_get("install", *packages)).returncode:
+                raise CannotInstall(f"{done.stdout[-3000:]}`apt-get install {' '.join(packages)}` failed, as above.")
 
 
 @contextmanager
@@ -115,9 +115,11 @@ def _need_root(program: str) -> None:
         raise CannotInstall(f"There is no {program} here.")
 
 
-def _apt_get(verb: str, *packages: str) -> int:
+def _apt_get(verb: str, *packages: str) -> subprocess.CompletedProcess[str]:
+    command = ["apt-get", "-q", "-y", *SPARING, verb, *packages]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(["apt-get", *QUIET, verb, *packages], check=False, env=environment).returncode
+    joined = subprocess.STDOUT
+    return subprocess.run(command, check=False, env=environment, stdout=subprocess.PIPE, stderr=joined, text=True)
 
 
 def main(given: list[str] | None = None) -> int:
@@ -129,8 +131,9 @@ def main(given: list[str] | None = None) -> int:
     )
     options = parser.parse_args(given)
     try:
-        if options.install and missing():
-            install(missing())
+        if options.install and (lacking := missing()):
+            print(f"Installing {' '.join(lacking)}.", flush=True)
+            install(lacking)
         if options.rabbitmq_4:
             print(f"RabbitMQ 4 is in {rabbitmq_4()}.")
     except CannotInstall as problem:
