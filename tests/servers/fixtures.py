@@ -6,7 +6,6 @@ Tests that ask for one are marked `server` by that, and those that ask for a slo
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ import pytest
 
 from tests.servers.absence import Absent, skip_or_fail, summary
 from tests.servers.authority import Authority
+from tests.servers.folders import data_folder
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
-from tests.servers.process import folder
 from tests.servers.rabbitmq import Installation, PortMapper, RabbitMQ
 from tests.servers.rabbitmq_chroot import DENY_DEPRECATED, ChrootInstallation, debian_13
 from tests.servers.rabbitmq_cluster import RabbitMQCluster
@@ -65,13 +64,11 @@ def authority() -> Iterator[Authority]:
 @contextmanager
 def servers_in_folder(inside: Path | None = None) -> Iterator[Path]:
     """A folder for a server's data, deleted afterwards; what is Absent within is a skip, or a failure in CI."""
-    made = folder(inside)
     try:
-        yield made
+        with data_folder(inside) as made:
+            yield made
     except Absent as why:
         skip_or_fail(why)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import select
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -22,6 +22,7 @@ LAST_WORDS = 3000
 
 _running: dict[int, Process] = {}
 _owner = os.getpid()
+_starter = ThreadPoolExecutor(1, "server-starter")
 
 
 class DidNotStart(Exception):
@@ -42,18 +43,8 @@ class Process:
         user: str | None = None,
     ) -> None:
         self.log = log
-        # setpriv and no preexec_fn, which is not safe in a program with threads. A change of the user comes first,
-        # as it would undo the rest.
-        with log.open("ab") as output:
-            self._child = subprocess.Popen(
-                [*as_user(user), "setpriv", "--pdeathsig", "KILL", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,  # Ctrl-C is for pytest, which then ends us in order
-                cwd="/",
-            )
+        # A thread of its own, since a child "dies with its parent" when the thread ends that has started it.
+        self._child = _starter.submit(self._start, command, environment, user).result()
         _running[self.pid] = self
 
     def __repr__(self) -> str:
@@ -105,6 +96,22 @@ class Process:
         """The end of its log."""
         return self.log.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:]
 
+    def _start(
+        self, command: Sequence[str], environment: Mapping[str, str] | None, user: str | None
+    ) -> subprocess.Popen[bytes]:
+        # setpriv and no preexec_fn, which is not safe in a program with threads. A change of the user comes first,
+        # as it would undo the rest.
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                [*as_user(user), "setpriv", "--pdeathsig", "KILL", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for pytest, which then ends us in order
+                cwd="/",
+            )
+
     def _forget(self) -> None:
         self._child.wait(STOP_WITHIN)
         _running.pop(self.pid, None)
@@ -127,13 +134,6 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, wi
     if done.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
-
-
-def folder(inside: Path | None = None) -> Path:
-    """Make a folder for a server's data, outside the tree; servers that run as another user may pass through it."""
-    made = Path(tempfile.mkdtemp(prefix="dulse-", dir=inside))
-    made.chmod(0o711)
-    return made
 
 
 def as_user(name: str | None) -> list[str]:

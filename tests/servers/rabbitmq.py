@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tests.servers.absence import program
 from tests.servers.authority import Authority
-from tests.servers.ports import HOST, reserve
+from tests.servers.ports import HOST, HOST_6, has_ip_6, reserve
 from tests.servers.process import Process, run
 from tests.servers.rabbitmq_management import Management
 from tests.servers.server import Server
@@ -204,11 +204,13 @@ class RabbitMQ(Server):
         }
         return [
             f"listeners.tcp.1 = {self.host}:{self.port}",
+            *([f"listeners.tcp.2 = {HOST_6}:{self.port}"] if has_ip_6() else []),
             f"listeners.ssl.1 = {self.host}:{self.tls_port}",
             *(f"ssl_options.{option} = {value}" for option, value in tls.items()),
             "auth_mechanisms.1 = PLAIN",
             "auth_mechanisms.2 = AMQPLAIN",
             "auth_mechanisms.3 = EXTERNAL",
+            "ssl_cert_login_from = common_name",  # a certificate for "name" logs in as user "name"
             f"management.tcp.ip = {self.host}",
             f"management.tcp.port = {self.management.port}",
             "collect_statistics_interval = 1000",  # the API's counts are no older than that

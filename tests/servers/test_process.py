@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.servers.process import DidNotStart, Process, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEP = ("sleep", "600")
+SOON = 0.1
+"""Seconds in which a signal would have come."""
 PARENT = """
 import sys, time
 from pathlib import Path
@@ -43,6 +46,18 @@ def test_a_server_ends_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
         parent.kill()
     assert has_ended(watched)
     os.close(watched)
+
+
+def test_a_server_outlives_the_thread_that_has_started_it(tmp_path: Path) -> None:
+    started: list[Process] = []
+    thread = threading.Thread(target=lambda: started.append(Process(SLEEP, tmp_path / "log")))
+    thread.start()
+    thread.join()
+    (server,) = started
+    wait_until(lambda: Path(f"/proc/{server.pid}/comm").read_text() == "sleep\n", "the program that was asked for")
+    threading.Event().wait(SOON)
+    assert server.is_alive
+    server.kill()
 
 
 @pytest.mark.kill

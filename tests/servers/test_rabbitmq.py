@@ -7,6 +7,11 @@ import ssl
 
 import pytest
 
+from dulse.amqp.engine import Engine
+from dulse.amqp.sasl import External
+from dulse.amqp.settings import Settings
+from dulse.amqp.states import State
+from tests.servers.ports import HOST_6, has_ip_6
 from tests.servers.rabbitmq import GREETING, RabbitMQ
 
 
@@ -27,6 +32,27 @@ def test_it_speaks_amqp_over_tls_with_a_certificate_of_our_authority(rabbitmq: R
     plain = socket.create_connection((rabbitmq.host, rabbitmq.tls_port), 10)
     with context.wrap_socket(plain, server_hostname="localhost") as link:
         assert b"EXTERNAL" in greeting(link)
+
+
+@pytest.mark.skipif(not has_ip_6(), reason="the loopback has no IPv6 here")
+def test_it_speaks_amqp_over_ip_6(rabbitmq: RabbitMQ) -> None:
+    with socket.create_connection((HOST_6, rabbitmq.port), 10) as link:
+        assert b"RabbitMQ" in greeting(link)
+
+
+def test_a_client_certificate_logs_in_as_the_user_it_names(rabbitmq: RabbitMQ, rabbitmq_vhost: str) -> None:
+    rabbitmq.add_user("carol", "")
+    rabbitmq.permit("carol", rabbitmq_vhost)
+    context = ssl.create_default_context(cafile=str(rabbitmq.authority.certificate))
+    context.load_cert_chain(*rabbitmq.authority.issue("carol"))
+    engine = Engine(Settings(mechanisms=(External(),), virtual_host=rabbitmq_vhost))
+    plain = socket.create_connection((rabbitmq.host, rabbitmq.tls_port), 10)
+    with context.wrap_socket(plain, server_hostname="localhost") as link:
+        while engine.state not in {State.OPEN, State.CLOSED}:
+            link.sendall(engine.data_to_send())
+            engine.receive(link.recv(4096))
+    rabbitmq.remove_user("carol")
+    assert engine.state is State.OPEN
 
 
 def test_its_certificate_is_for_the_loopback_alone(rabbitmq: RabbitMQ) -> None:
