@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,44 +12,13 @@ from dulse import errors
 from dulse.amqp import frames
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
-from dulse.amqp.events import Arrived, Called, Ended, Event, Opened, Told
+from dulse.amqp.events import Arrived, Called, Ended, Opened, Told
 from dulse.amqp.methods import basic, confirm, connection, queue
 from dulse.amqp.properties import content_header, encode
 from dulse.amqp.sasl import Plain
 from dulse.amqp.settings import Settings
 from dulse.amqp.states import State
-
-PLAIN: dict[str, Any] = {"content_type": "text/plain"}
-
-
-def guests_only(mechanism: str, response: bytes) -> bool:
-    return (mechanism, response) == ("PLAIN", b"\0guest\0guest")
-
-
-def settle(client: Engine, server: Engine, size: int = 1 << 20) -> tuple[list[Event], list[Event]]:
-    """Carry bytes both ways, in pieces of `size`, until none are left."""
-    seen: tuple[list[Event], list[Event]] = ([], [])
-    while True:
-        there, back = client.data_to_send(), server.data_to_send()
-        if not there and not back:
-            return seen
-        for at in range(0, len(there), size):
-            seen[1].extend(server.receive(there[at : at + size]))
-        for at in range(0, len(back), size):
-            seen[0].extend(client.receive(back[at : at + size]))
-
-
-def joined(**of_server: int) -> tuple[Engine, Engine]:
-    client, server = Engine(), Engine(Settings(check=guests_only, **of_server), server=True)  # type: ignore[arg-type]
-    settle(client, server)
-    return client, server
-
-
-def with_channel(**of_server: int) -> tuple[Engine, Engine]:
-    client, server = joined(**of_server)
-    client.open_channel()
-    settle(client, server)
-    return client, server
+from tests.amqp.joined import PLAIN, guests_only, joined, settle, with_channel
 
 
 @given(st.integers(1, 40))
@@ -218,52 +185,3 @@ def test_what_the_protocol_does_not_allow_ends_the_connection(data: bytes) -> No
     with pytest.raises(errors.ProtocolError):
         client.receive(data)
     assert (client.state, isinstance(expected.error, errors.ProtocolError)) == (State.CLOSED, True)
-
-
-def recorded(act: Callable[[Engine, Engine], None]) -> bytes:
-    """The bytes of a server in a session."""
-    client, server = Engine(), Engine(Settings(check=guests_only), server=True)
-    stream = b""
-    for _ in range(4):
-        server.receive(client.data_to_send())
-        back = server.data_to_send()
-        stream += back
-        client.receive(back)
-    client.open_channel()
-    server.receive(client.data_to_send())
-    act(client, server)
-    return stream + server.data_to_send()
-
-
-def fuzz(rounds: int, seed: int) -> None:
-    def act(_client: Engine, server: Engine) -> None:
-        server.send_content(1, basic.Deliver("c", 1, False, "e", "k"), PLAIN, b"body" * 20)
-        server.call(1, basic.Ack(1))
-
-    chance = random.Random(seed)
-    stream = recorded(act)
-    for _ in range(rounds):
-        data = bytearray(stream)
-        for _ in range(chance.randint(1, 4)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        client = Engine()
-        client.data_to_send()
-        cut = chance.randrange(len(data))
-        opened = False
-        try:
-            for piece in (bytes(data[:cut]), bytes(data[cut:])):
-                client.receive(piece)
-                if client.state is State.OPEN and not opened:
-                    opened = bool(client.open_channel())
-        except errors.ProtocolError:
-            assert client.state is State.CLOSED
-
-
-def test_any_damage_to_a_session_gives_events_or_a_protocol_error() -> None:
-    fuzz(5_000, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_much_damage_to_a_session_gives_events_or_a_protocol_error() -> None:
-    fuzz(100_000, 2)

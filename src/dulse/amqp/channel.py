@@ -14,11 +14,14 @@ from dulse.amqp.method import Method
 from dulse.amqp.methods import basic
 from dulse.amqp.states import ChannelState
 
+_MANY = 1024
+
 
 class Channel:
     """The state of one channel number, from open to close-ok."""
 
     __slots__ = (
+        "_chunks",
         "_header",
         "_held",
         "_kind",
@@ -42,6 +45,7 @@ class Channel:
         self._kind: type[Method] | None = None
         self._payload = b""
         self._header = b""
+        self._chunks: list[bytes] = []
         self._pieces: list[bytes] = []
         self._size = -1
         self._held = 0
@@ -62,7 +66,7 @@ class Channel:
     def begin(self, kind: type[Method], payload: bytes) -> None:
         """Take a method that announces a content."""
         self._kind, self._payload, self._header = kind, payload, b""
-        self._pieces, self._held, self._size = [], 0, -1
+        self._chunks, self._pieces, self._held, self._size = [], [], 0, -1
 
     def take_header(self, payload: bytes) -> Delivery | Content | None:
         """Take a content header: the message, if its body is empty. ContentTooLarge (311): it announces too much."""
@@ -84,11 +88,14 @@ class Channel:
             raise violation(f"a body of {self._held} bytes, where {self._size} were announced", 501)
         if payload:
             self._pieces.append(payload)
+            if len(self._pieces) == _MANY:  # a peer may send octet by octet, at 40 octets of ours each
+                self._chunks.append(b"".join(self._pieces))
+                self._pieces = []
         return self._finished() if self._held == self._size else None
 
     def abandon(self) -> None:
         """Forget a content that is half there."""
-        self._kind, self._size, self._pieces = None, -1, []
+        self._kind, self._size, self._chunks, self._pieces = None, -1, [], []
 
     def answer(self, kind: type[Method], reply: Method | Delivery) -> Expected:
         """Complete the oldest call; ProtocolError (505): it has another answer, or nothing was asked."""
@@ -102,16 +109,16 @@ class Channel:
     def fail(self, error: Exception) -> list[Expected]:
         """Fail all calls that wait and give them."""
         failed = list(self.waiting)
-        self.waiting.clear()
         for each in failed:
             each.error = error
+        self.waiting.clear()  # last: who is cut off before can do it again
         return failed
 
     def _finished(self) -> Delivery | Content:
         kind = self._kind
         if kind is None:
             raise violation(f"a body on channel {self.number} that no method announced", 505)
-        pieces = self._pieces
+        pieces = [*self._chunks, *self._pieces]
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.abandon()
         if kind is basic.Deliver:

@@ -52,7 +52,6 @@ class Incoming(Session):
                 if self.state is State.OPEN and not self.server:
                     at, needed = self._reader.read(data, at, found)
                 if not needed:
-                    self._torn = True
                     at, needed = self._take_one(data, at, found)
         except errors.ProtocolError as error:
             self.inbox, self._torn, self.events = [], False, found
@@ -76,6 +75,7 @@ class Incoming(Session):
         frame, following = frames.read_frame(data, at, self._reader.largest + frames.OVERHEAD)
         if frame is None:
             return at, following
+        self._torn = True
         self._take(*frame, events)
         return (len(data), 1) if self.closed else (following, 0)
 
@@ -83,6 +83,7 @@ class Incoming(Session):
         size = len(frames.PROTOCOL_HEADER)
         if not frames.read_protocol_header(data):
             return 0, len(data) + 1
+        self._torn = True
         self._greeted, self.state = True, State.LOGIN
         names = b"PLAIN AMQPLAIN EXTERNAL"
         self._write(0, connection.Start(server_properties=self.settings.properties, mechanisms=names))
@@ -157,7 +158,7 @@ class Incoming(Session):
             if found.state is ChannelState.CLOSING:
                 return  # both closed at once: the answer to ours is on its way
             asked = BY_INDEX.get(method.class_id << 16 | method.method_id)
-            self._drop(found, close_error(method, asked.name if asked else "", self.state), events)
+            self._drop(found, close_error(method, asked.name if asked else "", self.state, server=self.server), events)
         elif isinstance(method, channel.CloseOk):
             if found.state is not ChannelState.CLOSING:
                 raise violation(f"channel.close-ok on channel {number}, which is open", 505)
@@ -193,7 +194,7 @@ class Incoming(Session):
         zero = self._zero
         if isinstance(method, connection.Close):
             self._write(0, connection.CloseOk())
-            events.extend(self._end(close_error(method, "connection", self.state)))
+            events.extend(self._end(close_error(method, "connection", self.state, server=self.server)))
         elif isinstance(method, connection.CloseOk):
             if self.state is not State.CLOSING:
                 raise violation("connection.close-ok, and nobody asked for it", 505)

@@ -132,8 +132,8 @@ class Session:
         return [Replied(each.number, failed) for each in every for failed in each.fail(error)]
 
     def _end(self, error: Exception | None) -> list[Event]:
-        self.state, self.error = State.CLOSED, error
         failed = self._fail_all(error or errors.make(errors.ConnectionClosed, "the connection is closed"))
+        self.state, self.error = State.CLOSED, error
         return [*failed, Ended(0, error)]
 
     def _give_up(self, error: Exception) -> list[Event]:

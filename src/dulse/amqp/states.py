@@ -59,13 +59,18 @@ ERRORS: dict[int, type[errors.DulseError]] = {
     506: errors.ResourceError,
     530: errors.NotAllowed,
 }
-LOST = frozenset({320, 541})
-"""Codes of a connection's end after which the same may work again: forced by an operator, or an internal error."""
+LOST = frozenset({200, 320, 541})
+"""Codes of a connection's end after which the same may work again: none, an operator's, an internal error."""
 
 
-def close_error(close: connection.Close | channel.Close, asked: str, state: State) -> Exception:
-    """Build the error for the peer's close; `asked` is the operation it names, `state` where the connection stood."""
+def close_error(close: connection.Close | channel.Close, asked: str, state: State, *, server: bool) -> Exception | None:
+    """Build the error for the peer's close; `asked` is the operation it names, `state` where the connection stood.
+
+    None: a client has simply finished.
+    """
     code, text = close.reply_code, close.reply_text
+    if server and code == 200:
+        return None
     if isinstance(close, connection.Close):
         if code in LOST:
             return errors.make(errors.ConnectionLost, f"the broker closed the connection: ({code}) {text}")
