@@ -58,6 +58,11 @@ class Engine(Incoming):
         self._channels[number] = Channel(number, ChannelState.OPENING, self.settings.message_max, self.frame_max)
         return self._ask(self._channels[number], channel.Open())
 
+    def is_channel_open(self, number: int) -> bool:
+        """Tell whether a channel is open, for both peers as far as we know."""
+        found = self._channels.get(number)
+        return found is not None and found.state is ChannelState.OPEN
+
     def close_channel(self, number: int, code: int = 200, text: str = "", blamed: type[Method] = Method) -> Expected:
         """Close a channel, because of the method `blamed` if one is given; its other calls fail with ChannelClosed."""
         found = self._usable(number)
@@ -136,8 +141,8 @@ class Engine(Incoming):
 
         `now` is seconds of any steady clock, always the same.
         """
-        if self._heard:
-            self._received_at, self._heard = now, False
+        if self.has_heard:
+            self._received_at, self.has_heard = now, False
         if self.has_spoken:
             self._sent_at, self.has_spoken = now, False
         if not self.heartbeat or self.state not in {State.OPEN, State.CLOSING}:

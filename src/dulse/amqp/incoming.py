@@ -59,7 +59,7 @@ class Incoming(Session):
             raise
         rest = data[at:]
         left = len(rest)
-        self._heard, self._torn, self.events = True, False, found
+        self.has_heard, self._torn, self.events = True, False, found
         self.inbox, self._counted, self._held, self._needed = [rest], 1, left, needed
 
     def _weigh(self) -> None:

@@ -48,7 +48,8 @@ class Session:
         self._torn = False
         self._greeted = not server
         self._received_at = self._sent_at = -1.0
-        self._heard = True
+        self.has_heard = True
+        """Set when something came; who lets it wait unread in the socket sets it too."""
 
     @property
     def closed(self) -> bool:
