@@ -1,0 +1,1 @@
+"""The AMQP link for asyncio: sockets by the event loop, no thread."""

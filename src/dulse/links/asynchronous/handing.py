@@ -1,0 +1,106 @@
+"""What waits to be handed over on an asyncio link, and what is taken back from there; who may publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dulse.amqp.delivery import Delivery
+from dulse.links.asynchronous.core import Core, Status
+from dulse.links.asynchronous.port import Port
+
+
+class Handing(Core):
+    """The part of a Link that keeps deliveries until somebody drains."""
+
+    def wake_drainer(self) -> None:
+        """Have one of those who drain look."""
+        while self.drainers:
+            drainer = self.drainers.popleft()
+            if not drainer.done():
+                drainer.set_result(None)
+                return
+
+    def end_consumer(self, port: Port, tag: str) -> None:
+        """Know that the broker has ended a consumer; the next `drain` tells."""
+        consumer = port.consumers.get(tag)
+        if consumer is not None:
+            self.drop_consumer(port, tag)
+            if consumer.on_cancel is not None:
+                self.ready.append((consumer.on_cancel, tag))
+                self.wake_drainer()
+
+    def drop_consumer(self, port: Port, tag: str) -> None:
+        """Forget a consumer that has ended. What it was not handed goes back, or to it all the same if it cannot."""
+        consumer = port.consumers.pop(tag, None)
+        self.remembered.cancel(port.number, tag)
+        if consumer is None:
+            return
+        for event in self._taken_out(lambda each: each.channel == port.number and each.consumer_tag == tag):
+            port.acks.newest = max(port.acks.newest, event.delivery_tag)
+            if consumer.no_ack:
+                port.acks.skip(event.delivery_tag)
+                event.delivery_tag += port.offset
+                self.ready.append((consumer.on_delivery, event))
+            else:
+                port.put_back(event.delivery_tag + port.offset)
+
+    def purge(self, port: Port) -> None:
+        """Drop what was not handed out of a channel that is gone, or that gives all of it back."""
+        self._taken_out(lambda each: each.channel == port.number)
+        if port.held:
+            port.held.clear()
+
+    def _taken_out(self, wanted: Callable[[Delivery], bool]) -> list[Delivery]:
+        for port in self.ports.values():
+            if port.held:  # those of a paused flow are sought with the others
+                self.ready.extendleft(reversed(port.held))
+                port.held.clear()
+        found = [each for each in self.ready if isinstance(each, Delivery) and wanted(each)]
+        if found:
+            kept = [each for each in self.ready if not isinstance(each, Delivery) or not wanted(each)]
+            self.ready.clear()
+            self.ready.extend(kept)
+        return found
+
+    def set_flow(self, port: Port, active: bool) -> None:
+        """Hand nothing of a channel over for now, or go on. RabbitMQ implements no channel.flow of the client's."""
+        if not active and port.held is None:
+            port.held = []
+        elif active and port.held is not None:
+            self.ready.extendleft(reversed(port.held))
+            port.held = None
+            for _ in self.ready:
+                self.wake_drainer()
+
+    # -------------------------------------------------------------------------------------------- flow
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether messages may be sent now."""
+        wire = self.wire
+        return self.status is Status.OPEN and wire is not None and not wire.is_congested and wire.engine.blocked is None
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the broker takes no messages now, or None."""
+        return self.wire.engine.blocked if self.wire is not None else None
+
+    def flow(self) -> None:
+        """Stop publishers, or let them go on."""
+        for port in list(self.ports.values()):
+            port.grant()
+            if self.takes_messages:
+                port.wake(1)
+
+    def acks_wait(self, port: Port) -> None:
+        """Have acknowledgements sent at the end of this turn of the loop; `drain` sends them when they are 2 ms old."""
+        if not self.acking:
+            self.acks_due = self.loop.time() + 0.002
+            self.loop.call_soon(self.send_acks)
+        self.acking.append(port)
+
+    def send_acks(self) -> None:
+        """Send what was acknowledged."""
+        acking, self.acking = self.acking, []
+        for port in acking:
+            port.send_acks()

@@ -1,0 +1,262 @@
+"""An asyncio link to an AMQP broker, which lives through lost connections. Tasks may share it; there is no thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dulse import errors
+from dulse.amqp.delivery import Delivery
+from dulse.amqp.methods import basic
+from dulse.links.asynchronous.core import Status, logger
+from dulse.links.asynchronous.opening import open_wire
+from dulse.links.asynchronous.port import Consumer, Port
+from dulse.links.asynchronous.pulse import Pulse
+from dulse.links.asynchronous.receiving import Receiving
+from dulse.links.waiting.aio import finished
+from dulse.model.commands import Command
+
+_HOLD = 0.002
+"""Seconds for which acknowledgements may be collected while more is handed over."""
+
+
+class Link(Receiving):
+    """One connection after the other to the destinations of its setup."""
+
+    # --------------------------------------------------------------------------------------------- life
+
+    async def open(self, timeout: float) -> None:
+        """Connect and log in within so many seconds, at the first destination that lets us."""
+        self.loop = asyncio.get_running_loop()
+        deadline = self.loop.time() + timeout
+        for left in range(len(self.setup.destinations) - 1, -1, -1):
+            now = self.loop.time()
+            try:
+                wire = await open_wire(self.destination, self, now + (deadline - now) / (left + 1))
+            except errors.OperationalError:
+                if not left:
+                    raise
+                self._turn += 1
+            else:
+                self.wire, self.status = wire, Status.OPEN
+                self.pulse = Pulse(wire)
+                return
+
+    async def close(self, timeout: float | None = None) -> None:
+        """Send and await what is outstanding, say goodbye, and let go. Raises what the broker did not take."""
+        if self.status is Status.NEW or self.status is Status.CLOSED:
+            self.status = Status.CLOSED
+            return
+        deadline = self.deadline(timeout)
+        try:
+            if self.status is not Status.LOST:
+                await self.flush_ports(list(self.ports.values()), timeout)
+            self.raise_problems()
+        finally:
+            self.status = Status.CLOSED
+            try:
+                await self._say_goodbye(deadline)
+            finally:
+                self._let_go()
+
+    async def _say_goodbye(self, deadline: float) -> None:
+        wire = self.wire
+        if wire is None or wire.engine.closed:
+            return
+        self.send_acks()
+        for port in list(self.ports.values()):
+            port.send_acks()
+        wire.engine.close()
+        wire.send_out()
+        try:
+            await self.answered(wire.closed, deadline)
+        except TimeoutError:
+            logger.debug("the broker did not say goodbye in time")
+
+    def _let_go(self) -> None:
+        for task in (self._recovery, *self._repairs):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        if self.pulse is not None:
+            self.pulse.stop()
+        wire, self.wire = self.wire, None
+        for port in self.ports.values():
+            port.shut(None)
+        self.ports = {}
+        self.ready.clear()
+        if wire is not None:
+            wire.abort()
+        self.notify()
+
+    def discard(self) -> None:
+        """Forget everything without a byte to the broker: called in a forked child."""
+        self.status = Status.CLOSED
+        for port in self.ports.values():
+            port.is_open = False
+        self.ports = {}
+        self.ready.clear()
+        if self.wire is not None:
+            self.wire.discard()
+            self.wire = None
+
+    async def check(self, timeout: float | None = None) -> None:
+        """Do one round trip to the broker."""
+        await self.close_port(await self.port(Port, timeout, private=True), timeout)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Send all, and wait until the broker has answered for everything; raises what it did not take."""
+        await self.flush_ports(list(self.ports.values()), timeout)
+
+    async def flush_ports(self, ports: Sequence[Port], timeout: float | None) -> None:
+        """Wait until the broker has answered for what was published on these channels."""
+        self.check_open()
+        deadline = self.deadline(timeout)
+        self.send_acks()
+
+        def answered() -> bool:
+            return not self.is_open or not any(each.unconfirmed for each in ports)
+
+        if not await self.until(answered, deadline):
+            count = sum(each.unconfirmed for each in ports)
+            text = f"the broker has not confirmed {count} messages within {timeout or self.setup.timeout:g} s"
+            raise errors.make(errors.DeadlineExceeded, f"{text}; they are still on their way")
+        await self._hand_over_returns()
+        self.raise_problems()
+        self.check_open()
+
+    # ------------------------------------------------------------------------------------------- deliver
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Hand over one event in this task; DeadlineExceeded if there was none within `timeout` seconds."""
+        if self.acking and self.loop.time() > self.acks_due:
+            self.send_acks()
+        if self.returns:
+            await self._hand_over_returns()
+            return
+        event = self._next() or await self._await_event(timeout)
+        if event is None:
+            await self._hand_over_returns()
+        elif type(event) is tuple:
+            callback, argument = event
+            await finished(callback(argument))
+        else:
+            await finished(self._deliver(event))
+
+    def _next(self) -> Any:
+        """Take what is next of what may be handed over now."""
+        ready = self.ready
+        while ready:
+            event = ready.popleft()
+            if type(event) is Delivery:
+                port = self.ports[event.channel]
+                if port.held is not None:
+                    port.held.append(event)
+                    continue
+            if not ready and self.unread:
+                self.unread = 0
+                self.look()
+            return event
+        return None
+
+    def _deliver(self, event: Delivery) -> Any:
+        port = self.ports[event.channel]
+        consumer = port.consumers[event.consumer_tag or ""]
+        acks = port.acks
+        if event.delivery_tag > acks.newest:  # noqa: PLR1730 - max() is a call more, on the path of every message
+            acks.newest = event.delivery_tag
+        if consumer.no_ack:
+            acks.skip(event.delivery_tag)
+        if port.offset:
+            event.delivery_tag += port.offset
+        return consumer.on_delivery(event)
+
+    async def _await_event(self, timeout: float | None) -> Any:
+        """Wait for something to hand over; None: messages came back."""
+        deadline = None if timeout is None else self.loop.time() + timeout
+        self.send_acks()
+        while True:
+            self.check_open()
+            drainer = self.loop.create_future()
+            handle = None if deadline is None else self.loop.call_at(deadline, _over, drainer)
+            self.drainers.append(drainer)
+            try:
+                in_time = await drainer is None
+            except asyncio.CancelledError:
+                if drainer.done() and not drainer.cancelled():
+                    self.wake_drainer()
+                raise
+            finally:
+                if handle is not None:
+                    handle.cancel()
+            event = self._next()
+            if event is not None or self.returns:
+                return event
+            if not in_time:
+                raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
+
+    async def _hand_over_returns(self) -> None:
+        while self.returns:
+            listener, message = self.returns.popleft()
+            await finished(listener(message))
+
+    # ------------------------------------------------------------------------------------------ consume
+
+    def note(self, command: Command) -> None:
+        """Remember what was carried out, to bring it back after a loss."""
+        self.remembered.note(command)
+
+    async def prefetch(self, port: Port, count: int, *, shared: bool, timeout: float | None = None) -> None:
+        """Bound what is delivered and not settled."""
+        await self.call(port, basic.Qos(prefetch_count=count, global_=shared), timeout)
+        self.remembered.prefetch(port.number, count, shared=shared)
+
+    async def consume(
+        self,
+        port: Port,
+        method: basic.Consume,
+        on_delivery: Callable[[Delivery], Any],
+        on_cancel: Callable[[str], Any] | None,
+        timeout: float | None = None,
+    ) -> None:
+        """Start a consumer, whose tag is in the method."""
+        tag = method.consumer_tag
+        if tag in port.consumers:
+            text = f"consumer tag {tag!r} is in use on channel {port.number}: choose another"
+            raise errors.make(errors.NotAllowed, text, method=method.name)
+        port.consumers[tag] = Consumer(method, on_delivery, on_cancel)
+        try:
+            await self.call(port, method, timeout)
+        except errors.DulseError:
+            port.consumers.pop(tag, None)
+            raise
+        self.remembered.consume(port.number, method)
+
+    async def cancel(self, port: Port, consumer_tag: str, timeout: float | None = None) -> None:
+        """End a consumer; what it was not handed goes back. Unknown tags are no error."""
+        port.check_open()
+        if consumer_tag in port.consumers:
+            await self.call(port, basic.Cancel(consumer_tag), timeout)
+            self.drop_consumer(port, consumer_tag)
+
+    async def get(
+        self, port: Port, queue: str, *, no_ack: bool = False, timeout: float | None = None
+    ) -> Delivery | None:
+        """Take one message, or None at once if there is none."""
+        strays = port.strays.get(queue)
+        if no_ack and strays:
+            return strays.popleft()
+        self.send_acks()
+        reply = await self.call(port, basic.Get(queue, no_ack), timeout)
+        return reply if isinstance(reply, Delivery) else None
+
+    async def recover(self, port: Port, timeout: float | None = None) -> None:
+        """Have all that is not settled put back."""
+        port.send_acks()
+        await self.call(port, basic.Recover(requeue=True), timeout)
+
+
+def _over(future: asyncio.Future[Any]) -> None:
+    """End a wait for events: the time is over."""
+    if not future.done():
+        future.set_result(False)

@@ -1,0 +1,310 @@
+"""How an asyncio link comes back: lost connections are replaced, closed channels opened again, messages sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import random
+from typing import cast
+
+from dulse import errors
+from dulse.amqp.confirms import Unconfirmed
+from dulse.amqp.method import Method
+from dulse.amqp.methods import basic, channel
+from dulse.amqp.recheck import Recheck
+from dulse.amqp.recovery import NotRestored, Prospect, Step, prospect, renew, restoration
+from dulse.links.amqp_setup import Destination, LinkSetup
+from dulse.links.asynchronous.calling import Calling
+from dulse.links.asynchronous.core import Status, described, logger
+from dulse.links.asynchronous.opening import explained, open_wire
+from dulse.links.asynchronous.port import Port
+from dulse.links.asynchronous.pulse import Pulse
+from dulse.links.asynchronous.wire import Owner, Wire
+
+
+class Recovering(Calling):
+    """The part of a Link that repairs."""
+
+    def __init__(self, setup: LinkSetup) -> None:
+        super().__init__(setup)
+        self.pulse: Pulse | None = None
+        self._turn = 0
+        self._recovery: asyncio.Task[None] | None = None
+        self._repairs: set[asyncio.Task[None]] = set()
+
+    @property
+    def destination(self) -> Destination:
+        """Where it is connected, or tries to be."""
+        return self.setup.destinations[self._turn % len(self.setup.destinations)]
+
+    # --------------------------------------------------------------------------------------- connections
+
+    def lost(self, wire: Wire, error: Exception) -> None:
+        """Learn that a connection has ended; called by it."""
+        if wire is not self.wire:
+            return
+        self.wire = None
+        problem = explained(error, self.destination, opening=False)
+        wire.engine.lost(problem)
+        for port in list(self.ports.values()):
+            port.bar()
+            self.purge(port)
+            port.forget_deliveries()
+        for expected, future in list(self.calls.items()):
+            if not future.done():
+                future.set_exception(expected.error or problem)
+        self.calls.clear()
+        if self.status is Status.OPEN:
+            self.status, self.error = Status.BROKEN, problem
+            self._note_loss(problem)
+            if self.setup.reconnect_timeout == 0:
+                self.give_up(problem)
+            else:
+                logger.warning("%s; connecting again", problem)
+                self._recovery = self.loop.create_task(self._recover(problem), name="dulse: connect again")
+        self.notify()
+
+    def _note_loss(self, problem: Exception) -> None:
+        suspicious = prospect(problem, was_open=True) is Prospect.WITH_CARE
+        for port in self.ports.values():
+            if port.recheck is not None:
+                if suspicious:
+                    port.recheck.closed(problem)
+                else:
+                    port.recheck.lost()
+            elif suspicious and len(port.window):
+                self.begin_recheck(port, problem)
+
+    async def _recover(self, problem: Exception) -> None:
+        try:
+            await self._connect_again(problem)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
+            if not isinstance(error, errors.DulseError):
+                logger.exception("%r could not be replaced", self)
+            self.give_up(error)
+
+    async def _connect_again(self, problem: Exception) -> None:
+        setup = self.setup
+        limit = None if setup.reconnect_timeout is None else self.loop.time() + setup.reconnect_timeout
+        delays = setup.retry.delays(random)
+        while True:
+            for _ in setup.destinations:
+                try:
+                    await self._replace()
+                except errors.DulseError as failure:
+                    problem = failure
+                    if prospect(failure, was_open=False) is Prospect.NEVER and len(setup.destinations) == 1:
+                        raise
+                else:
+                    return
+                self._turn += 1
+            delay = next(delays, setup.retry.interval_max)
+            if limit is not None and self.loop.time() + delay > limit:
+                raise problem
+            await asyncio.sleep(delay)
+
+    async def _replace(self) -> None:
+        deadline = self.loop.time() + self.setup.connect_timeout
+        wire = await open_wire(self.destination, cast("Owner", self), deadline)
+        if self.status is not Status.BROKEN:
+            wire.abort()
+            return
+        before = next((port.frame_max for port in self.ports.values()), wire.engine.frame_max)
+        self.wire = wire
+        try:
+            await self._restore(wire)
+            for port in list(self.ports.values()):
+                port.use(wire.engine.writer(port.number), wire)
+                port.is_bare = False
+                if port.recheck is None:
+                    renew(port.window, port.number, wire.engine.frame_max, before)
+        except BaseException:
+            self.wire = None
+            wire.abort()
+            raise
+        self.status, self.error = Status.OPEN, None
+        self.pulse = Pulse(wire)
+        for port in list(self.ports.values()):
+            if port.recheck is not None:
+                self._spawn(lambda port=port: self._run_recheck(port), port)  # type: ignore[misc]
+            else:
+                wire.out.extend(port.window.entries)
+        wire.send_out()
+        self.flow()
+        self.notify()
+        logger.warning("connected again to %s", self.destination.place)
+        if self.setup.on_reconnected is not None:
+            self.setup.on_reconnected()
+
+    async def _restore(self, wire: Wire) -> None:
+        """Make a new connection what the lost one was."""
+        steps = restoration(self.remembered)
+        answer: Exception | None = None
+        refused: list[NotRestored] = []
+        try:
+            while True:
+                answer = await self._perform(wire, steps.send(answer))
+        except StopIteration as done:
+            refused = done.value
+        for each in refused:
+            logger.error("%s was not restored: %s", each.method.name, each.error)
+            port = self.ports.get(each.channel)
+            if isinstance(each.method, basic.Consume) and port is not None:
+                self.end_consumer(port, each.method.consumer_tag)
+
+    async def _perform(self, wire: Wire, step: Step) -> Exception | None:
+        engine = wire.engine
+        if isinstance(step.method, channel.Open):
+            expected = engine.open_channel(step.channel)
+        elif isinstance(step.method, channel.Close):
+            expected = engine.close_channel(step.channel)
+        else:
+            expected = engine.call(step.channel, step.method)
+        try:
+            await self.reply_to(expected, wire, self.deadline(None))
+        except errors.ChannelError as error:
+            return error
+        return None
+
+    def give_up(self, problem: Exception) -> None:
+        """Be lost for good: everything that waits fails, everything unconfirmed is reported."""
+        self.status, self.error = Status.LOST, problem
+        logger.error("the connection is lost: %s", problem)
+        for port in list(self.ports.values()):
+            for message in self.take_unconfirmed(port):
+                out = described(message.data)
+                text = f"the connection was lost before the broker confirmed a message ({problem})"
+                self.fail(message, errors.make(errors.Unconfirmed, text, message=out))
+            port.shut(problem)
+        self.notify()
+
+    def take_unconfirmed(self, port: Port) -> list[Unconfirmed]:
+        """Empty a window and give what the broker has not answered for."""
+        found = port.recheck.remaining() if port.recheck is not None else port.window.unconfirmed()
+        port.recheck = None
+        port.window.restart([])
+        return found
+
+    # ------------------------------------------------------------------------------------------ channels
+
+    def channel_closed(self, port: Port, error: Exception) -> None:
+        """Know that the broker closed a channel."""
+        self.purge(port)
+        port.forget_deliveries()
+        if port.recheck is not None:
+            port.reopening = error
+            self.notify()
+            return
+        about_publish = getattr(error, "method", "") == basic.Publish.name
+        if len(port.window) and about_publish:
+            self.begin_recheck(port, error)
+            self._spawn(lambda: self._reopen_and_recheck(port), port)
+        else:
+            waiting = self.take_unconfirmed(port)
+            self.forget_port(port, error)
+            if waiting:
+                self._spawn(lambda: self._send_elsewhere(waiting, error), port)
+        self.notify()
+
+    def begin_recheck(self, port: Port, error: Exception) -> None:
+        """Have a window sent again in trials."""
+        port.recheck = Recheck(port.window.unconfirmed(), error)
+        port.window.restart([])
+        port.bar()
+
+    def _spawn(self, work: Callable[[], Awaitable[None]], port: Port) -> None:
+        async def run() -> None:
+            try:
+                await work()
+            except errors.ConnectionError as lost:
+                logger.debug("%r is gone on when there is a connection again: %s", port, lost)
+            except Exception as error:  # noqa: BLE001 - likewise
+                logger.exception("%r could not be repaired", port)
+                for message in self.take_unconfirmed(port):
+                    self.fail(message, error)
+                self.forget_port(port, error)
+                self.notify()
+
+        task = self.loop.create_task(run(), name=f"dulse: repair channel {port.number}")
+        self._repairs.add(task)
+        task.add_done_callback(self._repairs.discard)
+
+    async def _reopen_and_recheck(self, port: Port) -> None:
+        await self._reopen(port)
+        await self._run_recheck(port)
+
+    async def _reopen(self, port: Port, *, whole: bool = False) -> None:
+        """Open a channel again under its number; `whole`: its consumers have to come back as well."""
+        wire = self.need_wire()
+        known = self.remembered.channels[port.number]
+        methods: list[Method] = [channel.Open(), *known.methods()] if not whole else []
+        if whole:
+            methods = [each for tag in list(known.consumers) for each in known.starts(tag)]
+        for method in methods:
+            error = await self._perform(wire, Step(port.number, method))
+            if error is not None:
+                raise error
+        port.is_bare = not whole
+        port.use(wire.engine.writer(port.number), wire)
+
+    async def _run_recheck(self, port: Port) -> None:
+        """Send trial after trial, until every message is confirmed or has failed."""
+        recheck, wire = port.recheck, self.wire
+        if recheck is None or wire is None:
+            return
+        while recheck.is_settled and (trial := recheck.trial()):
+            wire.out.extend(each.data for each in trial)
+            wire.send_soon()
+            await self._trial_settled(port, recheck, wire)
+            if not self.is_on(wire):
+                return
+            reason, port.reopening = port.reopening, None
+            if reason is not None:
+                recheck.closed(reason)
+                await self._reopen(port)
+            self._report_failed(recheck)
+        if port.is_bare:
+            await self._reopen(port, whole=True)
+        port.recheck = None
+        port.window.restart([], base=recheck.next_tag)
+        port.grant()
+        self.notify()
+
+    async def _trial_settled(self, port: Port, recheck: Recheck, wire: Wire) -> None:
+        def settled() -> bool:
+            return recheck.is_settled or port.reopening is not None or not self.is_on(wire)
+
+        while not await self.until(settled, self.deadline(None)):
+            logger.warning("%r waits for the broker to confirm a trial", port)
+
+    def _report_failed(self, recheck: Recheck) -> None:
+        failed, recheck.failed = recheck.failed, []
+        for message, error in failed:
+            self.fail(message, verdict(message, error))
+
+    async def _send_elsewhere(self, waiting: list[Unconfirmed], error: Exception) -> None:
+        """Send messages again whose channel the program has had closed by another mistake."""
+        port = await self.port(Port, private=True)
+        prepared = [each._replace(data=port.rewritten(each.data)) for each in waiting]
+        port.recheck = Recheck(prepared, error)
+        await self._run_recheck(port)
+        await self.close_port(port)
+
+
+def verdict(message: Unconfirmed, error: Exception | None) -> Exception:
+    """Build the error for a message that failed alone: the broker's, naming the message."""
+    if error is None:
+        return refusal(message.data)
+    out = described(message.data)
+    about = f"a message of {len(out.body)} bytes to exchange {out.exchange!r} with routing key {out.routing_key!r}"
+    if isinstance(error, errors.ChannelError):
+        return errors.make(type(error), f"{error.text}: {about}", code=error.code, method=error.method)
+    return errors.make(errors.Refused, f"the broker ended the connection over {about}: {error}", message=out)
+
+
+def refusal(data: bytes) -> Exception:
+    """Build the error for a message that the broker refused by a basic.nack."""
+    text = "the broker refused a message (basic.nack): a queue is full and rejects, or it could not be stored"
+    return errors.make(errors.Refused, text, message=described(data))
