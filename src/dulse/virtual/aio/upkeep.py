@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dulse import errors
 from dulse.broker.burial import decide_burial
 from dulse.broker.catalogue import DEFINITION, consumers_group, expiry_group, queue_group
 from dulse.links.waiting.aio import keeper
@@ -29,6 +30,12 @@ LOOK_EVERY = 1.0
 AT_ONCE = 100
 """Expired records sent on in one go."""
 
+LONGEST_RUN = 5.0
+"""Seconds that may pass at once with what is due, at most; a third of the lease if that is less."""
+
+RENEW_AGAIN = 0.25
+"""Seconds after which a renewal that failed is tried again, at most; a tenth of the lease if that is less."""
+
 SUSPECT = 0.5
 """Seconds for which an owner must have been seen dead: after a machine slept all owners look dead until they renew."""
 
@@ -43,6 +50,7 @@ class Upkeep:
         self._storage = transport.storage
         self._lease_ms = int(lease * 1000)
         self._renew_every = min(5.0, lease / 4)
+        self._limit = min(LONGEST_RUN, lease / 3)
         self._max_hold = max_hold
         self._settle_at = NEVER
         self._renew_at = 0.0
@@ -90,20 +98,29 @@ class Upkeep:
         return min(self._settle_at, self._renew_at, self._look_at, self._promote_at, self._bury_at)
 
     async def run(self) -> None:
-        """Do what is due."""
+        """Do what is due: the renewal first, since all else may be late."""
         now = time.monotonic()
+        until = now + self._limit
+        if now >= self._renew_at:
+            await self._renew_in_time(until)
         if now >= self._settle_at:
             self._settle_at = NEVER
-            await self._transport.settlements.write()
-        if now >= self._renew_at:
-            await self.renew()
+            await self._transport.settlements.write(until)
         if now >= self._promote_at:
-            await self.promote()
+            await self.promote(until)
         if now >= self._bury_at:
-            await self._bury_the_dead()
+            await self._bury_the_dead(until)
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
-            await self._look()
+            await self._look(until)
+
+    async def _renew_in_time(self, until: float) -> None:
+        """Renew, and soon again where that fails: the lease goes on while we wait."""
+        try:
+            await self.renew(until)
+        except errors.OperationalError as problem:
+            self._renew_at = time.monotonic() + min(RENEW_AGAIN, self._lease_ms / 10_000)
+            logger.warning("the lease of this process could not be renewed, which is tried again: %s", problem)
 
     async def renew(self, until: float | None = None) -> None:
         """Keep what we hold; where it is too late, forget what was taken ahead, and make our consumers known again."""
@@ -122,12 +139,12 @@ class Upkeep:
                 self._lease_ms / 1000,
             )
 
-    async def _look(self) -> None:
-        await self.look_at_consumers()
-        await self.promote()
-        await self._expire_queues()
+    async def _look(self, until: float) -> None:
+        await self.look_at_consumers(until)
+        await self.promote(until)
+        await self._expire_queues(until)
         if self._transport.debts:
-            await self._transport.debts.pay()
+            await self._transport.debts.pay(until)
         if self._max_hold is not None:
             for channel in list(self._transport.channels.values()):
                 await channel.end_if_held_longer(self._max_hold, time.monotonic())
@@ -177,41 +194,41 @@ class Upkeep:
                 self._transport.debts.owe(expired, "expired")
         await self._transport.debts.pay(until)
 
-    async def _expire_queues(self) -> None:
+    async def _expire_queues(self, until: float) -> None:
         """Delete queues that nobody has used for as long as they said."""
-        found = await self._storage.groups(expiry_group(""))
+        found = await self._storage.groups(expiry_group(""), until=until)
         new = [name for name, (revision, _) in found.items() if self._expiries.get(name, (0, 0))[0] != revision]
         if new:
-            for name, group in (await self._storage.read(new)).items():
+            for name, group in (await self._storage.read(new, until=until)).items():
                 self._expiries[name] = (group.revision, int(group.values.get(DEFINITION, "0")))
         for name, (revision, age_ms) in found.items():
             known, expires_ms = self._expiries[name]
             if known == revision and age_ms >= expires_ms:
                 queue = name.removeprefix(expiry_group(""))
-                await self._transport.catalogue.expire(queue)
+                await self._transport.catalogue.expire(queue, until)
         self._expiries = {name: value for name, value in self._expiries.items() if name in found}
 
     # ------------------------------------------------------------------------------------------------- death
 
-    async def _bury_the_dead(self) -> None:
+    async def _bury_the_dead(self, until: float) -> None:
         """End what dead owners held: consumers and exclusive queues first, then their records go back."""
-        owners, seconds = await self._storage.dead_owners()
+        owners, seconds = await self._storage.dead_owners(until=until)
         now = time.monotonic()
         self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
         patience = min(SUSPECT, self._lease_ms / 4000)
         for owner, since in self._suspects.items():
             if now - since >= patience:
-                await self._bury(owner)
+                await self._bury(owner, until)
         unforeseen = self._storage.capabilities.leases == "process"
         pause = patience if owners else LOOK_EVERY if unforeseen else self._lease_ms / 1000
         self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))
 
-    async def _bury(self, owner: str) -> None:
+    async def _bury(self, owner: str, until: float) -> None:
         """Give back what one dead owner held; one that lives after all keeps everything."""
         if owner == self._transport.owner:
             return
         logger.warning("the process of owner %s has died: what it held is given to others", owner)
         decide = partial(decide_burial, owner=owner)
-        if await self._transport.catalogue.carry_out_if_dead(decide, owner):
-            while await self._storage.forget(owner):
+        if await self._transport.catalogue.carry_out_if_dead(decide, owner, until):
+            while await self._storage.forget(owner, until=until):
                 pass

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dulse import errors
 from dulse.broker.burial import decide_burial
 from dulse.broker.catalogue import DEFINITION, consumers_group, expiry_group, queue_group
 from dulse.links.waiting.sync import keeper
@@ -30,6 +31,12 @@ LOOK_EVERY = 1.0
 AT_ONCE = 100
 """Expired records sent on in one go."""
 
+LONGEST_RUN = 5.0
+"""Seconds that may pass at once with what is due, at most; a third of the lease if that is less."""
+
+RENEW_AGAIN = 0.25
+"""Seconds after which a renewal that failed is tried again, at most; a tenth of the lease if that is less."""
+
 SUSPECT = 0.5
 """Seconds for which an owner must have been seen dead: after a machine slept all owners look dead until they renew."""
 
@@ -44,6 +51,7 @@ class Upkeep:
         self._storage = transport.storage
         self._lease_ms = int(lease * 1000)
         self._renew_every = min(5.0, lease / 4)
+        self._limit = min(LONGEST_RUN, lease / 3)
         self._max_hold = max_hold
         self._settle_at = NEVER
         self._renew_at = 0.0
@@ -91,20 +99,29 @@ class Upkeep:
         return min(self._settle_at, self._renew_at, self._look_at, self._promote_at, self._bury_at)
 
     def run(self) -> None:
-        """Do what is due."""
+        """Do what is due: the renewal first, since all else may be late."""
         now = time.monotonic()
+        until = now + self._limit
+        if now >= self._renew_at:
+            self._renew_in_time(until)
         if now >= self._settle_at:
             self._settle_at = NEVER
-            self._transport.settlements.write()
-        if now >= self._renew_at:
-            self.renew()
+            self._transport.settlements.write(until)
         if now >= self._promote_at:
-            self.promote()
+            self.promote(until)
         if now >= self._bury_at:
-            self._bury_the_dead()
+            self._bury_the_dead(until)
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
-            self._look()
+            self._look(until)
+
+    def _renew_in_time(self, until: float) -> None:
+        """Renew, and soon again where that fails: the lease goes on while we wait."""
+        try:
+            self.renew(until)
+        except errors.OperationalError as problem:
+            self._renew_at = time.monotonic() + min(RENEW_AGAIN, self._lease_ms / 10_000)
+            logger.warning("the lease of this process could not be renewed, which is tried again: %s", problem)
 
     def renew(self, until: float | None = None) -> None:
         """Keep what we hold; where it is too late, forget what was taken ahead, and make our consumers known again."""
@@ -123,12 +140,12 @@ class Upkeep:
                 self._lease_ms / 1000,
             )
 
-    def _look(self) -> None:
-        self.look_at_consumers()
-        self.promote()
-        self._expire_queues()
+    def _look(self, until: float) -> None:
+        self.look_at_consumers(until)
+        self.promote(until)
+        self._expire_queues(until)
         if self._transport.debts:
-            self._transport.debts.pay()
+            self._transport.debts.pay(until)
         if self._max_hold is not None:
             for channel in list(self._transport.channels.values()):
                 channel.end_if_held_longer(self._max_hold, time.monotonic())
@@ -176,41 +193,41 @@ class Upkeep:
                 self._transport.debts.owe(expired, "expired")
         self._transport.debts.pay(until)
 
-    def _expire_queues(self) -> None:
+    def _expire_queues(self, until: float) -> None:
         """Delete queues that nobody has used for as long as they said."""
-        found = self._storage.groups(expiry_group(""))
+        found = self._storage.groups(expiry_group(""), until=until)
         new = [name for name, (revision, _) in found.items() if self._expiries.get(name, (0, 0))[0] != revision]
         if new:
-            for name, group in self._storage.read(new).items():
+            for name, group in self._storage.read(new, until=until).items():
                 self._expiries[name] = (group.revision, int(group.values.get(DEFINITION, "0")))
         for name, (revision, age_ms) in found.items():
             known, expires_ms = self._expiries[name]
             if known == revision and age_ms >= expires_ms:
                 queue = name.removeprefix(expiry_group(""))
-                self._transport.catalogue.expire(queue)
+                self._transport.catalogue.expire(queue, until)
         self._expiries = {name: value for name, value in self._expiries.items() if name in found}
 
     # ------------------------------------------------------------------------------------------------- death
 
-    def _bury_the_dead(self) -> None:
+    def _bury_the_dead(self, until: float) -> None:
         """End what dead owners held: consumers and exclusive queues first, then their records go back."""
-        owners, seconds = self._storage.dead_owners()
+        owners, seconds = self._storage.dead_owners(until=until)
         now = time.monotonic()
         self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
         patience = min(SUSPECT, self._lease_ms / 4000)
         for owner, since in self._suspects.items():
             if now - since >= patience:
-                self._bury(owner)
+                self._bury(owner, until)
         unforeseen = self._storage.capabilities.leases == "process"
         pause = patience if owners else LOOK_EVERY if unforeseen else self._lease_ms / 1000
         self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))
 
-    def _bury(self, owner: str) -> None:
+    def _bury(self, owner: str, until: float) -> None:
         """Give back what one dead owner held; one that lives after all keeps everything."""
         if owner == self._transport.owner:
             return
         logger.warning("the process of owner %s has died: what it held is given to others", owner)
         decide = partial(decide_burial, owner=owner)
-        if self._transport.catalogue.carry_out_if_dead(decide, owner):
-            while self._storage.forget(owner):
+        if self._transport.catalogue.carry_out_if_dead(decide, owner, until):
+            while self._storage.forget(owner, until=until):
                 pass

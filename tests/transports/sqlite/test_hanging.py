@@ -1,0 +1,75 @@
+"""A store that hangs lets the leases of no other store lapse."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from dulse.model.commands import DeclareQueue
+from dulse.policy.clocks import SystemClock
+from dulse.transports.sqlite import SQLiteStorage
+from dulse.virtual.aio.transport import VirtualTransport as AsyncVirtualTransport
+from dulse.virtual.sync.transport import VirtualTransport
+from dulse.virtual.threaded import ThreadedStorage
+from tests.transports.sqlite.locking import locked
+
+LEASE = 2.0
+SETTINGS: dict[str, Any] = {"clock": SystemClock(), "lease": LEASE, "max_hold": None, "timeout": 30.0}
+
+
+def owners_seen_dead(path: Path, seconds: float) -> set[str]:
+    """Look for so long who is past its time in a file."""
+    found: set[str] = set()
+    storage = SQLiteStorage(path, durability="normal")
+    storage.open(5)
+    end = monotonic() + seconds
+    while monotonic() < end:
+        found.update(storage.dead_owners()[0])
+        sleep(0.02)
+    storage.close(5)
+    return found
+
+
+def test_leases_in_one_file_are_renewed_while_another_is_locked(tmp_path: Path) -> None:
+    hanging, living = tmp_path / "hanging.sqlite", tmp_path / "living.sqlite"
+    transports = []
+    for path in (hanging, living):
+        transport = VirtualTransport(SQLiteStorage(path, durability="normal"), **SETTINGS)
+        transport.open(30)
+        transports.append(transport)
+        channel = transport.channel()
+        channel.execute(DeclareQueue("q"))
+        channel.publish(b"1", {}, "", "q")
+        delivery = channel.get("q")
+        assert delivery is not None
+
+    with locked(hanging):
+        dead = owners_seen_dead(living, LEASE * 2.5)
+
+    assert dead == set()
+    for transport in transports:
+        transport.close(10)
+
+
+def test_leases_in_one_file_are_renewed_by_asyncio_while_another_is_locked(tmp_path: Path) -> None:
+    async def run() -> set[str]:
+        hanging, living = tmp_path / "hanging.sqlite", tmp_path / "living.sqlite"
+        transports = []
+        for path in (hanging, living):
+            storage = ThreadedStorage(SQLiteStorage(path, durability="normal"))
+            transport = AsyncVirtualTransport(storage, **SETTINGS)
+            await transport.open(30)
+            transports.append(transport)
+            channel = await transport.channel()
+            await channel.execute(DeclareQueue("q"))
+            await channel.publish(b"1", {}, "", "q")
+            assert await channel.get("q") is not None
+        with locked(hanging):
+            dead = await asyncio.to_thread(owners_seen_dead, living, LEASE * 2.5)
+        for transport in transports:
+            await transport.close(10)
+        return dead
+
+    assert asyncio.run(run()) == set()
