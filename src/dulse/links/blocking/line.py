@@ -12,6 +12,7 @@ from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
+from dulse.amqp.remembered import Remembered
 from dulse.links.amqp_setup import LinkSetup
 from dulse.links.blocking.stream import Stream
 from dulse.links.waiting.signal_sync import Signal
@@ -56,6 +57,8 @@ class Line:
         self.status = Status.NEW
         self.error: Exception | None = None
         """Why the link was lost."""
+        self.failure: Exception | None = None
+        """What ends the connection, until somebody without the lock attends to it."""
         self.stream: Stream | None = None
         self.send: Callable[[bytes], int] = _unconnected
         """The stream's."""
@@ -65,12 +68,7 @@ class Line:
         """Bytes that may be published before the long way has to be taken."""
         self.is_full = False
         """The windows were full, and are not yet empty enough to go on."""
-        self.tail: list[bytes] = []
-        """Frames of ours that are no messages, in order."""
-        self.tail_sent: list[int] = []
-        """Bytes of them that the kernel has taken, added to by C code alone."""
-        self.stuck: Port | None = None
-        """Whose message was begun or refused by the socket: TLS wants the very same bytes next."""
+        self._forget_sending()
         self.ready: deque[Delivery | Call] = deque()
         """What `drain` hands over next."""
         self.reader: object | None = None
@@ -86,6 +84,13 @@ class Line:
         """The keeper looks seldom: who brings work calls it."""
         self.call_keeper: Callable[[], None] = _nobody
         self.reads = 0
+        self.reconnects = 0
+        self.remembered = Remembered()
+        self.frame_max = 0
+        self.broken_ports: deque[tuple[Port, Exception]] = deque()
+        """Channels of which one message has to be found that made the broker close them."""
+        self.is_mending = False
+        """A thread is at work that mends."""
         self.endings: deque[tuple[Port, Exception]] = deque()
         """Channels that the broker has closed, until somebody attends to it."""
         self.problems: deque[tuple[Port, bytes | None, Exception]] = deque()
@@ -93,8 +98,31 @@ class Line:
         self.told: list[tuple[Port, Exception]] = []
         """The same after that, for the next flush to raise."""
 
+    def _forget_sending(self) -> None:
+        self.tail: list[bytes] = []
+        """Frames of ours that are no messages, in order."""
+        self.tail_sent: list[int] = []
+        """Bytes of them that the kernel has taken, added to by C code alone."""
+        self.stuck: Port | None = None
+        """Whose message was begun or refused by the socket: TLS wants the very same bytes next."""
+
     def __repr__(self) -> str:
         return f"<Line: {self.status.value}, {len(self.ports)} channels, {len(self.ready)} ready>"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether there is a connection."""
+        return self.status is Status.OPEN
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether the connection is lost, and another is being made."""
+        return self.status is Status.BROKEN
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether there is no connection, and none is being made."""
+        return self.status is not Status.OPEN and self.status is not Status.BROKEN
 
     def need_engine(self) -> Engine:
         """Give the engine of an open link; raises what ended it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dulse import errors
 from dulse.amqp.acknowledging import Acknowledgements
-from dulse.amqp.confirms import COST, Window
+from dulse.amqp.confirms import COST, Unconfirmed, Window
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.messages import Writer, read_written
 from dulse.amqp.methods import basic
@@ -39,12 +39,22 @@ class Consumer:
         self.on_cancel = on_cancel
 
 
+class Awaiting:
+    """A publisher who waits for the broker's answer to one message."""
+
+    __slots__ = ("done", "problem")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.problem: Exception | Returned | None = None
+
+
 class Port:
     """A channel. Made by `Link.port`; threads may share it.
 
-    A message has a *serial*, its number on this channel from 1, as long as the channel lives; the tag in the window is
-    that less `shift`, as the broker counts from 1 after each loss. Likewise a delivery's tag is the broker's plus
-    `offset`.
+    It outlives the broker's channels: after a loss, and after the broker closed the channel because of one message, it
+    goes on with another one of the same number. The tags of its deliveries are the broker's plus `offset`, so that
+    those of a channel that is gone are known.
     """
 
     def __init__(self, link: Link, line: Line, number: int, writer: Writer) -> None:
@@ -63,11 +73,14 @@ class Port:
         self.is_ready = True
         """The short way may be taken."""
         self.window = Window(setup.window_messages, setup.window_bytes)
-        self.shift = 0
+        self.generation = 0
+        """How often the window was numbered anew."""
+        self.is_mending = False
+        """Its unconfirmed messages are being looked through; they are not all in the window."""
+        self.is_refuge = False
+        """It has no user, and is closed when its messages are confirmed."""
         self.late: deque[bytes] = deque()
         """Messages of nested calls, which join the window later."""
-        self.awaited: dict[int, Exception | Returned | None] = {}
-        """Serials whose publisher waits for the confirm, and what went wrong with them."""
         self.acks = Acknowledgements(number)
         self.offset = 0
         self.is_listed = False
@@ -98,7 +111,7 @@ class Port:
             return
         line = self._line
         size = len(data)
-        serial = 0
+        tag = 0
         with line.lock:
             room = line.room - size - COST
             if room >= 0 and self.is_ready and not line.inside:
@@ -113,14 +126,15 @@ class Port:
                     line.room = room - SPENT
                 except WOULD_BLOCK:
                     line.room, line.stuck = room - SPENT, self
-                except BaseException as problem:
+                except OSError as problem:
+                    line.room, line.failure = room - SPENT, problem
+                except BaseException:
                     line.room = room - SPENT
-                    if not isinstance(problem, OSError):
-                        raise
+                    raise
                 finally:
                     line.inside = False
-                serial = window.last + self.shift
-        self.link.publish_slowly(self, data, serial, timeout)
+                tag = window.last
+        self.link.publish_slowly(self, data, tag, timeout)
 
     def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Send messages in order, many in one send."""
@@ -134,28 +148,30 @@ class Port:
         """Wait until all that was published here is confirmed; raises what the broker did not take."""
         self.link.flush(timeout, self)
 
-    def is_sent(self, serial: int) -> bool:
-        """Tell whether a message is with the kernel; called under the lock."""
+    def is_sent(self, tag: int) -> bool:
+        """Tell whether a message of the window is with the kernel; called under the lock."""
         window = self.window
-        index, begun = serial - self.shift - window.base, len(window.sent)
+        index, begun = tag - window.base, len(window.sent)
         return index < begun - 1 or (index == begun - 1 and not window.remainder())
 
-    def is_settled(self, serial: int) -> bool:
-        """Tell whether the broker has answered for a message; called under the lock."""
-        return self.window.is_settled(serial - self.shift)
+    def confirm(self, tag: int, multiple: bool) -> None:
+        """Take what a basic.ack says of messages; called under the lock."""
+        for token in self.window.confirm(tag, multiple):
+            if isinstance(token, Awaiting):
+                token.done = True
 
-    def refused(self, tag: int, multiple: bool) -> None:
+    def refuse(self, tag: int, multiple: bool) -> None:
         """Take what a basic.nack says; called under the lock."""
         for each in self.window.refuse(tag, multiple):
             text = "the broker refused a message (basic.nack): a queue is full and rejects, or could not take it"
-            self.fail(each.tag, each.data, errors.make(errors.Refused, text, message=describe(each.data)))
+            self.fail(each, errors.make(errors.Refused, text, message=describe(each.data)))
 
-    def fail(self, tag: int, data: bytes, problem: Exception) -> None:
+    def fail(self, message: Unconfirmed, problem: Exception) -> None:
         """Keep what went wrong with a message for who waits for it, or else for whoever comes; under the lock."""
-        if tag + self.shift in self.awaited:
-            self.awaited[tag + self.shift] = problem
+        if isinstance(message.token, Awaiting):
+            message.token.problem, message.token.done = problem, True
         else:
-            self._line.problems.append((self, data, problem))
+            self._line.problems.append((self, message.data, problem))
 
     # -------------------------------------------------------------------------------------------- settle
 
@@ -216,11 +232,18 @@ class Port:
         self.closed_by = reason
         self.consumers = {}
 
-    def write_acks(self) -> list[bytes]:
-        """Give the frames of all that is settled and not told to the broker; called under the lock."""
-        self.acks.collect()
-        written, self.acks.out = self.acks.out, []
-        return written
+    def lose(self) -> None:
+        """Know that the broker's channel is gone, with its deliveries; called under the lock."""
+        self.is_ready = self.is_listed = False
+        self.offset += self.acks.newest
+        self.acks = Acknowledgements(self.number)
+
+    def resume(self, writer: Writer) -> None:
+        """Go on, on a channel that has just been opened; called under the lock."""
+        self.writer = writer
+        self.generation += 1
+        self.is_mending = False
+        self.is_ready = True
 
 
 def describe(data: bytes) -> Outgoing:

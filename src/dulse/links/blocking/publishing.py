@@ -8,8 +8,8 @@ from time import monotonic
 
 from dulse import errors
 from dulse.links.blocking import turns
-from dulse.links.blocking.line import Line, Status
-from dulse.links.blocking.port import Port, describe, unroutable
+from dulse.links.blocking.line import Line
+from dulse.links.blocking.port import Awaiting, Port, describe, unroutable
 from dulse.links.blocking.sending import forget_sent, grant, has_room, has_unsent, push
 from dulse.model.message import Returned
 
@@ -34,60 +34,56 @@ class Publishing:
         """Do what came up while others were busy."""
         raise NotImplementedError
 
-    def publish_slowly(self, port: Port, data: bytes, serial: int, timeout: float | None) -> None:
-        """Publish where the short way was shut; `serial` is not 0 if the message is in the window already."""
-        self._place(port, data, serial, timeout)
+    def publish_slowly(self, port: Port, data: bytes, tag: int, timeout: float | None) -> None:
+        """Publish where the short way was shut; `tag` is not 0 if the message is in the window already."""
+        self._place(port, data, tag, timeout, None)
 
     def publish_and_wait(self, port: Port, data: bytes, timeout: float | None) -> None:
         """Publish, and wait for the broker's answer to this very message."""
         deadline = self.deadline(timeout)
-        serial = self._place(port, data, 0, timeout, awaits=True)
-        if not serial:
+        awaiting = Awaiting()
+        placing = self._place(port, data, 0, timeout, awaiting)
+        if placing is None or not port.confirms:
             return
-        try:
-            if not turns.wait(self._line, lambda: self._is_answered(port, serial), deadline, self.broke):
-                text = "the broker did not confirm a message in time; it may have it all the same"
-                raise errors.make(errors.DeadlineExceeded, text)
-        finally:
-            with self._line.lock:
-                problem = port.awaited.pop(serial, None)
+        if not turns.wait(self._line, lambda: awaiting.done or placing.is_settled(), deadline, self.broke):
+            text = "the broker did not confirm a message in time; it may have it all the same"
+            raise errors.make(errors.DeadlineExceeded, text)
         self.attend()
-        if isinstance(problem, Returned):
-            self._give_back(port, problem)
-        elif problem is not None:
-            raise problem
+        if isinstance(awaiting.problem, Returned):
+            self._give_back(port, awaiting.problem)
+        elif awaiting.problem is not None:
+            raise awaiting.problem
 
     def publish_together(self, port: Port, messages: Sequence[bytes], timeout: float | None) -> None:
         """Publish many in order."""
         deadline = self.deadline(timeout)
         for data in messages:
-            self._place(port, data, 0, max(0.0, deadline - monotonic()))
+            self._place(port, data, 0, max(0.0, deadline - monotonic()), None)
 
     def _give_back(self, port: Port, back: Returned) -> None:
         if port.on_returned is None:
             raise unroutable(back)
         port.on_returned(back)
 
-    def _is_answered(self, port: Port, serial: int) -> bool:
-        return port.is_settled(serial) or isinstance(port.awaited.get(serial), Exception)
-
-    def _place(self, port: Port, data: bytes, serial: int, timeout: float | None, *, awaits: bool = False) -> int:
-        """Bring a message into the window and to the kernel; gives its serial, or 0 if a nested call left it behind."""
+    def _place(
+        self, port: Port, data: bytes, tag: int, timeout: float | None, awaiting: Awaiting | None
+    ) -> _Placing | None:
+        """Bring a message into the window and to the kernel; None if a nested call left it for others to send."""
         line = self._line
         if turns.is_nested(line):
             port.check_open()
             port.late.append(data)
             line.spend()
-            return 0
+            return None
+        placing = _Placing(line, port, data, tag, awaiting)
         turns.glance(line, self.broke)
         self.attend()
-        placing = _Placing(line, port, data, serial, awaits=awaits)
         if not turns.wait(line, placing.look, self.deadline(timeout), self.broke):
             with line.lock:
                 placing.withdraw()
             raise errors.make(errors.DeadlineExceeded, "the message could not be sent in time; it may still arrive")
         line.wake_keeper()
-        return placing.serial
+        return placing
 
     # ------------------------------------------------------------------------------------------- flush
 
@@ -97,10 +93,10 @@ class Publishing:
 
         def settled() -> bool:
             ports = [port] if port is not None else list(line.ports.values())
-            if line.status is Status.OPEN:
+            if line.is_open:
                 push(line)
                 forget_sent(line)
-            elif line.status is not Status.BROKEN:
+            elif not line.is_broken:
                 return True
             return not any(each.window.entries or each.late for each in ports) and not (
                 port is None and has_unsent(line)
@@ -141,30 +137,29 @@ class Publishing:
 class _Placing:
     """One message on its way into the window and out; `look` is called under the lock until it is with the kernel."""
 
-    def __init__(self, line: Line, port: Port, data: bytes, serial: int, *, awaits: bool) -> None:
+    def __init__(self, line: Line, port: Port, data: bytes, tag: int, awaiting: Awaiting | None) -> None:
         self._line = line
         self._port = port
         self._data = data
-        self._awaits = awaits
+        self._awaiting = awaiting
         self._blocked_since: float | None = None
-        self.serial = serial
+        self._tag = tag
+        self._generation = port.generation
 
     def look(self) -> bool:
         line, port = self._line, self._port
         size = len(self._data)
-        if not self.serial:
-            port.check_open()
-            if line.status is not Status.OPEN and line.status is not Status.BROKEN:
-                raise line.why_not()
-            if not port.is_ready or not self._may_send() or not has_room(line, size):
+        if not self._tag:
+            if not self._may_send(size):
                 return False
-            if self._awaits:
-                port.awaited[port.window.last + 1 + port.shift] = None
-            port.window.entries.append(self._data)
-            self.serial = port.window.last + port.shift
+            window = port.window
+            if self._awaiting is not None and port.confirms:
+                window.tokens[window.last + 1] = self._awaiting
+            window.entries.append(self._data)
+            self._tag, self._generation = window.last, port.generation
         pushed = push(line)
-        if not port.is_sent(self.serial):
-            if line.status is not Status.OPEN and line.status is not Status.BROKEN:
+        if not self._is_sent():
+            if line.is_over:
                 raise line.why_not()
             return False
         forget_sent(line)
@@ -172,9 +167,37 @@ class _Placing:
             grant(line, size)
         return True
 
-    def _may_send(self) -> bool:
+    def is_settled(self) -> bool:
+        """Tell whether the broker has answered; called under the lock."""
+        port = self._port
+        return not port.is_mending and self._is_current() and port.window.is_settled(self._tag)
+
+    def _is_current(self) -> bool:
+        """Find the message again after the window was numbered anew; False: it is not there any more."""
+        port = self._port
+        if self._generation != port.generation:
+            window = port.window
+            tags = (window.base + at for at, each in enumerate(window.entries) if each is self._data)
+            self._tag, self._generation = next(tags, 0), port.generation
+        return self._tag > 0
+
+    def _is_sent(self) -> bool:
+        port = self._port
+        if port.is_mending or (not port.is_ready and port.is_open):
+            return False
+        return not self._is_current() or port.is_sent(self._tag)
+
+    def _may_send(self, size: int) -> bool:
+        line, port = self._line, self._port
+        port.check_open()
+        if line.is_over:
+            raise line.why_not()
+        return port.is_ready and self._has_passage() and has_room(line, size)
+
+    def _has_passage(self) -> bool:
+        """Tell whether the socket takes all and the broker is not blocked; raise if it has been for too long."""
         line = self._line
-        if line.status is not Status.OPEN or line.engine is None:
+        if not line.is_open or line.engine is None:
             return False
         reason = line.engine.blocked
         if reason is None:
@@ -190,9 +213,9 @@ class _Placing:
         return False
 
     def withdraw(self) -> None:
-        """Take the message back if none of it was sent and nothing came behind it."""
-        port = self._port
-        window = port.window
-        if self.serial and window.last + port.shift == self.serial and len(window.sent) < len(window.entries):
-            port.awaited.pop(self.serial, None)
+        """Take the message back if none of it was sent and nothing came behind it; called under the lock."""
+        window = self._port.window
+        is_last = self._tag > 0 and self._is_current() and window.last == self._tag
+        if is_last and len(window.sent) < len(window.entries):
+            window.tokens.pop(self._tag, None)
             window.entries.pop()

@@ -12,7 +12,7 @@ from dulse.amqp.messages import returned
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic
 from dulse.links.blocking.line import Call, Line, Status
-from dulse.links.blocking.port import Port, describe, unroutable
+from dulse.links.blocking.port import Awaiting, Port, describe, unroutable
 from dulse.links.blocking.stream import READ_SIZE, WOULD_BLOCK, Stream
 from dulse.model.message import Returned
 
@@ -20,7 +20,7 @@ from dulse.model.message import Returned
 def receive(line: Line) -> bool:
     """Read once without waiting, and hand out what came; True: something did. Only who leads may call it.
 
-    Raises OSError or ConnectionError where the link is broken.
+    Where the connection is broken, that is in the line's `failure`.
     """
     with line.lock:
         engine, stream = line.engine, line.stream
@@ -35,6 +35,9 @@ def receive(line: Line) -> bool:
                 hand_out(line, engine)
                 return True
             return False
+        except OSError as problem:  # a ProtocolError too
+            line.failure = line.failure or problem
+            return True
         finally:
             line.inside = False
 
@@ -59,7 +62,7 @@ def hand_out(line: Line, engine: Engine) -> None:
             fresh.append(event)
         elif type(event) is Told and type(event.method) is basic.Ack:
             method = event.method
-            line.ports[event.channel].window.confirm(method.delivery_tag, method.multiple)
+            line.ports[event.channel].confirm(method.delivery_tag, method.multiple)
         else:
             ended = _take(line, event, fresh) or ended
     ready = deque([*line.ready, *fresh]) if fresh else line.ready
@@ -67,7 +70,7 @@ def hand_out(line: Line, engine: Engine) -> None:
     if engine.blocked is not None:
         line.spend()
     if ended is not None:
-        raise ended
+        line.failure = line.failure or ended
 
 
 def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception | None:
@@ -82,7 +85,7 @@ def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception |
     if port is None:
         return None
     if isinstance(event, Told):
-        _take_told(port, event.method, fresh)
+        _take_told(line, port, event.method, fresh)
     elif isinstance(event, Arrived):
         _take_returned(line, port, returned(event.content))
     elif isinstance(event, Ended) and event.error is not None:
@@ -91,23 +94,23 @@ def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception |
     return None
 
 
-def _take_told(port: Port, method: Method, fresh: list[Delivery | Call]) -> None:
+def _take_told(line: Line, port: Port, method: Method, fresh: list[Delivery | Call]) -> None:
     if isinstance(method, basic.Nack):
-        port.refused(method.delivery_tag, method.multiple)
+        port.refuse(method.delivery_tag, method.multiple)
     elif isinstance(method, basic.Cancel):
         consumer = port.consumers.pop(method.consumer_tag, None)
+        line.remembered.cancel(port.number, method.consumer_tag)
         if consumer is not None and consumer.on_cancel is not None:
             fresh.append((consumer.on_cancel, consumer.tag))
 
 
 def _take_returned(line: Line, port: Port, back: Returned) -> None:
     """Give a message that no queue wanted to who waits for its confirm, which comes next."""
-    for serial in sorted(port.awaited):
-        tag = serial - port.shift
-        if tag >= port.window.base and port.awaited[serial] is None:
+    for tag, token in sorted(port.window.tokens.items()):
+        if isinstance(token, Awaiting) and token.problem is None:
             sent = describe(port.window.entries[tag - port.window.base])
             if (sent.body, sent.exchange, sent.routing_key) == (back.body, back.exchange, back.routing_key):
-                port.awaited[serial] = back
+                token.problem = back
                 return
     line.problems.append((port, None, unroutable(back)))
 

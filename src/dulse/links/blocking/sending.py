@@ -18,7 +18,8 @@ def push(line: Line) -> bool:
     """Send all that is waiting, as far as the socket takes it now; True: nothing is left.
 
     In this order: what was begun; messages nobody has sent; other frames, which alone go while the broker blocks.
-    All progress is kept by C code, so it may be interrupted anywhere and called again. OSError: the link is broken.
+    All progress is kept by C code, so it may be interrupted anywhere and called again. Where the connection is broken,
+    that is in the line's `failure`.
     """
     engine = line.engine
     if line.status is not Status.OPEN or engine is None:
@@ -32,12 +33,15 @@ def push(line: Line) -> bool:
             _push_window(line, line.stuck, only_begun=False)
             line.stuck = None
         for port in line.ports.values():
-            if port.late:
+            if port.late and port.is_ready:
                 _adopt_late(port)
             _push_window(line, port, only_begun=engine.blocked is not None)
         if line.tail:
             _push_tail(line)
     except WOULD_BLOCK:
+        return False
+    except OSError as problem:
+        line.failure = line.failure or problem
         return False
     engine.has_spoken = True
     return not has_unsent(line)
@@ -47,7 +51,7 @@ def has_unsent(line: Line) -> bool:
     """Tell whether something is waiting to be sent."""
     if line.tail or (line.engine is not None and line.engine.out):
         return True
-    return any(each.late or not each.is_sent(each.window.last + each.shift) for each in line.ports.values())
+    return any(each.late or not each.is_sent(each.window.last) for each in line.ports.values())
 
 
 def write_acks(line: Line) -> None:

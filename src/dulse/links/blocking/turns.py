@@ -10,7 +10,7 @@ from threading import get_ident
 from time import monotonic
 
 from dulse import errors
-from dulse.links.blocking.line import Line, Status
+from dulse.links.blocking.line import Line
 from dulse.links.blocking.receiving import receive
 from dulse.links.blocking.sending import has_unsent, push
 
@@ -46,13 +46,15 @@ def wait(line: Line, ready: Callable[[], bool], deadline: float | None, broke: B
                 finally:
                     line.inside = False
                 left = _SLICE if deadline is None else min(deadline - monotonic(), _SLICE)
-                if left <= 0:
+                if left <= 0 and line.failure is None:
                     return False
-                if line.reader is None and line.status is Status.OPEN:
+                if line.reader is None and line.is_open and line.failure is None:
                     line.reader, line.leader = token, get_ident()
             leads = line.reader is token
-            if leads:
-                _lead(line, left, broke)
+            if line.failure is not None:
+                broke(line.failure)
+            elif leads:
+                _lead(line, left)
             else:
                 line.changed.wait(left, seen)
         finally:
@@ -67,39 +69,42 @@ def glance(line: Line, broke: Broke) -> None:
     token = object()
     try:
         with line.lock:
-            if line.reader is None and line.status is Status.OPEN and not line.inside:
+            if line.reader is None and line.is_open and not line.inside:
                 line.reader, line.leader = token, get_ident()
         if line.reader is token:
-            _guarded(line, lambda: receive(line), broke)
+            receive(line)
     finally:
         if line.reader is token:
             line.reader = None
     line.changed.notify()
+    if line.failure is not None:
+        broke(line.failure)
 
 
-def _lead(line: Line, seconds: float, broke: Broke) -> None:
-    if _guarded(line, lambda: receive(line), broke):
+def push_now(line: Line, broke: Broke) -> bool:
+    """Send what is waiting, without waiting; True: nothing is left. For a nested call others do it."""
+    with line.lock:
+        if line.inside:
+            return False
+        line.inside = True
+        try:
+            done = push(line)
+        finally:
+            line.inside = False
+    if line.failure is not None:
+        broke(line.failure)
+    return done
+
+
+def _lead(line: Line, seconds: float) -> None:
+    if receive(line):
         return
-    writing = _guarded(line, lambda: _push(line), broke)
-    stream = line.stream
-    if stream is not None and line.status is Status.OPEN and stream.wait(seconds, writing=writing):
-        _guarded(line, lambda: receive(line), broke)
-
-
-def _push(line: Line) -> bool:
     with line.lock:
         line.inside = True
         try:
-            return not push(line) and has_unsent(line)
+            writing = not push(line) and has_unsent(line)
         finally:
             line.inside = False
-
-
-def _guarded(line: Line, step: Callable[[], bool], broke: Broke) -> bool:
     stream = line.stream
-    try:
-        return step()
-    except (OSError, errors.ConnectionError) as problem:
-        if line.stream is stream:
-            broke(problem)
-        return True
+    if stream is not None and line.failure is None and stream.wait(seconds, writing=writing):
+        receive(line)

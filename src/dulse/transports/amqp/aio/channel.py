@@ -28,7 +28,9 @@ class AmqpChannel(Port):
         """Change the topology; see TransportChannel."""
         if isinstance(command, DeclareQueue):
             command = named(command, os.urandom(16).hex())
-        return reply_of(await self.link.call(self, method_for(command), timeout))
+        reply = reply_of(await self.link.call(self, method_for(command), timeout))
+        self.link.note(command)
+        return reply
 
     # ------------------------------------------------------------------------------------------- consume
 
@@ -77,7 +79,7 @@ class AmqpChannel(Port):
         if not isinstance(count, int) or not 0 <= count <= MOST_PREFETCH:
             text = f"prefetch count {count!r} is out of range: a whole number from 0 (no bound) to {MOST_PREFETCH}"
             raise errors.make(errors.InvalidArgument, text)
-        await self.link.call(self, basic.Qos(prefetch_count=count, global_=shared))
+        await self.link.prefetch(self, count, shared=shared)
 
     async def flow(self, active: bool) -> None:
         """Pause or resume deliveries on this channel."""

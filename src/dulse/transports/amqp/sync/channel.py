@@ -29,7 +29,9 @@ class AmqpChannel(Port):
         """Change the topology; see TransportChannel."""
         if isinstance(command, DeclareQueue):
             command = named(command, os.urandom(16).hex())
-        return reply_of(self.link.call(self, method_for(command), timeout))
+        reply = reply_of(self.link.call(self, method_for(command), timeout))
+        self.link.note(command)
+        return reply
 
     # ------------------------------------------------------------------------------------------- consume
 
@@ -78,7 +80,7 @@ class AmqpChannel(Port):
         if not isinstance(count, int) or not 0 <= count <= MOST_PREFETCH:
             text = f"prefetch count {count!r} is out of range: a whole number from 0 (no bound) to {MOST_PREFETCH}"
             raise errors.make(errors.InvalidArgument, text)
-        self.link.call(self, basic.Qos(prefetch_count=count, global_=shared))
+        self.link.prefetch(self, count, shared=shared)
 
     def flow(self, active: bool) -> None:
         """Pause or resume deliveries on this channel."""

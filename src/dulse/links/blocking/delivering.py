@@ -1,0 +1,153 @@
+"""Deliveries of a blocking link: consumers, handing over, settling."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from dulse import errors
+from dulse.amqp.delivery import Delivery
+from dulse.amqp.methods import basic
+from dulse.links.blocking import turns
+from dulse.links.blocking.calling import Calling
+from dulse.links.blocking.line import Call
+from dulse.links.blocking.port import Consumer, Port
+from dulse.links.blocking.sending import push
+
+_logger = logging.getLogger(__name__)
+
+_HOLD = 0.002
+"""Seconds for which finished deliveries may be collected while more are handed over."""
+
+
+class Delivering(Calling):
+    """The part of `Link` that consumes; not for use by itself."""
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Hand over one event on this thread; DeadlineExceeded if there was none within `timeout` seconds."""
+        line = self._line
+        now = monotonic()
+        if now > line.acks_due:
+            if line.acked:
+                self.acked(now=True)
+            line.acks_due = now + _HOLD
+        with line.lock:
+            event = line.ready.popleft() if line.ready else None
+        if event is None:
+            event = self._await_event(None if timeout is None else now + timeout, timeout)
+        if not isinstance(event, Delivery):
+            event[0](event[1])
+            return
+        port = line.ports.get(event.channel)
+        consumer = port.consumers.get(event.consumer_tag) if port is not None else None
+        if port is None or consumer is None:
+            return
+        acks = port.acks
+        if event.delivery_tag > acks.newest:  # noqa: PLR1730 - max() is a call for each message
+            acks.newest = event.delivery_tag
+        if consumer.no_ack:
+            acks.skip(event.delivery_tag)
+        event.delivery_tag += port.offset
+        consumer.on_delivery(event)
+
+    def _await_event(self, deadline: float | None, timeout: float | None) -> Delivery | Call:
+        line = self._line
+        found: list[Delivery | Call] = []
+
+        def look() -> bool:
+            if line.ready:
+                found.append(line.ready.popleft())
+                return True
+            if line.is_over:
+                raise line.why_not()
+            push(line)
+            return False
+
+        if not turns.wait(line, look, deadline, self.broke):
+            self.attend()
+            raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
+        self.attend()
+        line.wake_keeper()
+        return found[0]
+
+    def consume(
+        self,
+        port: Port,
+        method: basic.Consume,
+        on_delivery: Callable[[Delivery], Any],
+        on_cancel: Callable[[str], Any] | None,
+        timeout: float | None = None,
+    ) -> None:
+        """Start a consumer, whose tag is ours."""
+        if method.consumer_tag in port.consumers:
+            text = f"NOT_ALLOWED - consumer tag {method.consumer_tag!r} is in use on channel {port.number}"
+            raise errors.make(errors.NotAllowed, text, code=530, method=method.name)
+        port.consumers[method.consumer_tag] = Consumer(method, on_delivery, on_cancel)
+        try:
+            self.call(port, method, timeout)
+        except BaseException:
+            port.consumers.pop(method.consumer_tag, None)
+            raise
+        with self._line.lock:
+            self._line.remembered.consume(port.number, method)
+
+    def cancel(self, port: Port, consumer_tag: str, timeout: float | None = None) -> None:
+        """End a consumer; what was not handed over goes back. Unknown tags are no error."""
+        if consumer_tag not in port.consumers:
+            port.check_open()
+            return
+        self.call(port, basic.Cancel(consumer_tag), timeout)
+        line = self._line
+        with line.lock:
+            port.consumers.pop(consumer_tag, None)
+            line.remembered.cancel(port.number, consumer_tag)
+            for event in self.take_ready(port, consumer_tag):
+                port.acks.newest = max(port.acks.newest, event.delivery_tag)
+                port.acks.reject(event.delivery_tag, requeue=True, multiple=False)
+            line.acked.append(port)
+        self.acked(now=True)
+
+    def recover(self, port: Port, timeout: float | None = None) -> None:
+        """Give back all that a channel was handed and has not settled."""
+        with self._line.lock:
+            newest = port.acks.newest
+        self.call(port, basic.Recover(requeue=True), timeout)
+        with self._line.lock:
+            port.acks.settle_all(newest)
+
+    def get(self, port: Port, queue: str, *, no_ack: bool, timeout: float | None) -> Delivery | None:
+        """Take one message."""
+        reply = self.call(port, basic.Get(queue, no_ack), timeout)
+        if not isinstance(reply, Delivery):
+            return None
+        with self._line.lock:
+            port.acks.newest = max(port.acks.newest, reply.delivery_tag)
+            if no_ack:
+                port.acks.skip(reply.delivery_tag)
+            reply.delivery_tag += port.offset
+        return reply
+
+    # ------------------------------------------------------------------------------------------- settle
+
+    def acked(self, *, now: bool = False) -> None:
+        """See to it that collected acknowledgements go out: now, where somebody waits for the broker meanwhile."""
+        line = self._line
+        line.wake_keeper()
+        if now or line.reader is not None:
+            turns.push_now(line, self.broke)
+
+    def drop_stale(self, port: Port, delivery_tag: int) -> None:
+        """Drop an acknowledgement of a delivery that came by a lost connection: the broker delivers it again."""
+        _logger.debug("%r: delivery %d came by a connection that was lost; it comes again", port, delivery_tag)
+
+    def refuse(self, port: Port, problem: Exception) -> None:
+        """Close a channel because of the caller's mistake, as the broker would; called under the lock."""
+        line = self._line
+        port.shut(problem)
+        line.ports.pop(port.number, None)
+        line.remembered.close_channel(port.number)
+        self.take_ready(port)
+        if line.is_open and line.engine is not None:
+            line.engine.close_channel(port.number)

@@ -1,0 +1,349 @@
+"""What brings a blocking link back: a new connection for a lost one, a new channel for one that a message closed.
+
+It runs on a thread of its own while there is something to mend, so that every caller keeps his deadline.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from itertools import cycle
+from random import random
+from time import monotonic
+
+from dulse import errors
+from dulse.amqp.delivery import Delivery
+from dulse.amqp.engine import Engine
+from dulse.amqp.events import Event, Told
+from dulse.amqp.expected import Expected
+from dulse.amqp.method import Method
+from dulse.amqp.methods import basic, channel
+from dulse.amqp.recheck import Recheck
+from dulse.amqp.recovery import NotRestored, Prospect, Step, prospect, renew, restoration
+from dulse.links.amqp_setup import Destination
+from dulse.links.blocking import turns
+from dulse.links.blocking.handshake import shake_hands
+from dulse.links.blocking.line import Line, Status
+from dulse.links.blocking.port import Port, describe
+from dulse.links.blocking.receiving import hand_out
+from dulse.links.blocking.sending import push
+from dulse.links.blocking.stream import READ_SIZE, Stream
+from dulse.links.waiting.sync import sleep
+
+_logger = logging.getLogger(__name__)
+
+_NAP = 0.1
+"""Seconds after which a pause between two attempts looks whether the link was closed meanwhile."""
+
+
+class Mender:
+    """Mends one link; `run` goes on until there is nothing more to mend."""
+
+    def __init__(self, line: Line, broke: Callable[[Exception], None]) -> None:
+        self._line = line
+        self._broke = broke
+        self._destinations = cycle(line.setup.destinations)
+
+    def run(self) -> None:
+        """Mend what there is."""
+        line = self._line
+        while True:
+            if line.is_broken:
+                self._reconnect()
+            elif line.is_open and line.broken_ports:
+                self._recheck(*line.broken_ports.popleft())
+            else:
+                with line.lock:
+                    if not line.is_broken and not (line.broken_ports and line.is_open):
+                        line.is_mending = False
+                        break
+        line.changed.notify()
+
+    # --------------------------------------------------------------------------------------- connections
+
+    def _reconnect(self) -> None:
+        line = self._line
+        setup = line.setup
+        began = monotonic()
+        limit = setup.reconnect_timeout
+        delays = setup.retry.delays(random)
+        failures: list[Exception] = []
+        while line.is_broken:
+            for _ in setup.destinations:
+                destination = next(self._destinations)
+                try:
+                    self._replace(destination)
+                except (errors.DulseError, OSError) as failure:
+                    failures.append(failure)
+                else:
+                    return
+            _logger.info("the connection is lost and could not be replaced yet: %s", failures[-1])
+            hopeless = all(prospect(each, was_open=False) is Prospect.NEVER for each in failures)
+            if hopeless or (limit is not None and monotonic() - began >= limit):
+                self.give_up(failures[-1])
+                return
+            failures.clear()
+            self._pause(next(delays, setup.retry.interval_max))
+
+    def _pause(self, seconds: float) -> None:
+        until = monotonic() + seconds
+        while self._line.is_broken and monotonic() < until:
+            sleep(min(_NAP, until - monotonic()))
+
+    def _replace(self, destination: Destination) -> None:
+        deadline = monotonic() + self._line.setup.connect_timeout
+        connected, engine = shake_hands(destination, deadline)
+        try:
+            restoring = _Restoring(connected, engine, deadline)
+            refused = restoring.restore(self._line)
+        except BaseException:
+            connected.close()
+            raise
+        self._install(connected, engine, restoring.kept, refused)
+
+    def _install(self, connected: socket.socket, engine: Engine, kept: list[Event], refused: list[NotRestored]) -> None:
+        line = self._line
+        with line.lock:
+            if not line.is_broken:
+                connected.close()
+                return
+            reason = line.error or errors.make(errors.ConnectionLost, "the connection was lost")
+            careful = prospect(reason, was_open=True) is Prospect.WITH_CARE
+            line.broken_ports.clear()
+            line.stream = Stream(connected)
+            line.send = line.stream.send
+            before, line.engine = line.frame_max, engine
+            line.frame_max = engine.frame_max
+            for port in line.ports.values():
+                renew(port.window, port.number, engine.frame_max, before)
+                port.resume(engine.writer(port.number))
+                if port.is_refuge or (careful and port.window.entries):
+                    port.is_ready, port.is_mending = False, True
+                    line.broken_ports.append((port, reason))
+            engine.events = [*kept, *engine.events]
+            line.status = Status.OPEN
+            self._tell_refused(refused)
+        self._settle_in(engine)
+        line.reconnects += 1
+        if line.setup.on_reconnected is not None:
+            line.setup.on_reconnected()
+
+    def _settle_in(self, engine: Engine) -> None:
+        line = self._line
+        turns.push_now(line, self._broke)
+        with line.lock:
+            line.inside = True
+            try:
+                if line.engine is engine and line.is_open:
+                    hand_out(line, engine)
+            finally:
+                line.inside = False
+        line.changed.notify()
+
+    def _tell_refused(self, refused: list[NotRestored]) -> None:
+        line = self._line
+        for each in refused:
+            _logger.warning("after a lost connection %s was refused: %s", each.method.name, each.error)
+            port = line.ports.get(each.channel)
+            if port is not None and isinstance(each.method, basic.Consume):
+                consumer = port.consumers.pop(each.method.consumer_tag, None)
+                line.remembered.cancel(port.number, each.method.consumer_tag)
+                if consumer is not None and consumer.on_cancel is not None:
+                    line.ready.append((consumer.on_cancel, consumer.tag))
+
+    def give_up(self, problem: Exception) -> None:
+        """Let the link be lost for good, and report what is unconfirmed."""
+        line = self._line
+        with line.lock:
+            if not line.is_broken:
+                return
+            line.status, line.error = Status.LOST, problem
+            for port in line.ports.values():
+                waiting = port.window.unconfirmed()
+                port.window.restart([])
+                for each in waiting:
+                    text = f"a message was sent and not confirmed, and the connection is lost for good: {problem}"
+                    port.fail(each, errors.make(errors.Unconfirmed, text, message=describe(each.data)))
+        line.changed.notify()
+
+    # ------------------------------------------------------------------------------------------ channels
+
+    def _recheck(self, port: Port, problem: Exception) -> None:
+        """Find the message that made the broker close a channel: send the unconfirmed ones in trials."""
+        line = self._line
+        with line.lock:
+            recheck = Recheck(port.window.unconfirmed(), problem)
+            port.window.restart([])
+        while self._try(port, recheck):
+            pass
+        with line.lock:
+            left = recheck.remaining()
+            port.window.restart(left)
+            for failed in recheck.failed:
+                port.fail(failed.message, failed.error or problem)
+            if left and line.is_open:  # not even an empty channel could be opened
+                port.window.restart([])
+                for each in left:
+                    port.fail(each, problem)
+        if line.is_open:
+            self._finish(port)
+
+    def _try(self, port: Port, recheck: Recheck) -> bool:
+        """Send one trial; False: all is done, or the connection is lost."""
+        line = self._line
+        trial = recheck.trial()
+        if not trial:
+            return False
+        if not self._open_again(port):
+            recheck.lost()
+            return False
+        with line.lock:
+            port.window.restart(trial, recheck.next_tag - len(trial))
+            first = port.window.base
+            push(line)
+        ended = turns.wait(line, lambda: self._is_over(port), None, self._broke)
+        with line.lock:
+            left = {each.tag - first for each in port.window.unconfirmed()} if ended else set()
+            for place in range(len(trial)):
+                if place not in left:
+                    recheck.confirm(first + place, multiple=False)
+            port.window.restart([])
+            endings = [each for each in line.endings if each[0] is port]
+            for each in endings:
+                line.endings.remove(each)
+        if not line.is_open:
+            recheck.lost()
+            return False
+        if endings:
+            recheck.closed(endings[0][1])
+        return True
+
+    def _is_over(self, port: Port) -> bool:
+        line = self._line
+        if not line.is_open:
+            return True
+        push(line)
+        return not port.window.entries or any(each[0] is port for each in line.endings)
+
+    def _open_again(self, port: Port) -> bool:
+        """Open the channel of a port again unless it is open; False: it could not be."""
+        line = self._line
+        if line.engine is not None and line.engine.is_channel_open(port.number):
+            return True
+        if self._ask(port, channel.Open()) is not None:
+            return False
+        found = line.remembered.channels.get(port.number)
+        return all(self._ask(port, each) is None for each in (found.methods() if found is not None else ()))
+
+    def _ask(self, port: Port, method: Method) -> Exception | None:
+        """Call a method on the channel of a port; gives why it was not carried out."""
+        line = self._line
+        asked: list[Expected] = []
+
+        def look() -> bool:
+            if asked:
+                return asked[0].done
+            engine = line.need_engine()
+            number = port.number
+            asked.append(
+                engine.open_channel(number) if isinstance(method, channel.Open) else engine.call(number, method)
+            )
+            push(line)
+            return asked[0].done
+
+        try:
+            turns.wait(line, look, None, self._broke)
+        except errors.DulseError as problem:
+            return problem
+        return asked[0].error
+
+    def _finish(self, port: Port) -> None:
+        """Let a port go on, with its consumers but for those that the broker refuses."""
+        line = self._line
+        if port.is_refuge:
+            self._close_refuge(port)
+            return
+        opened = self._open_again(port)
+        while opened:
+            refused = self._start_consumers(port)
+            if refused is None:
+                break
+            with line.lock:
+                line.endings = deque(each for each in line.endings if each[0] is not port)
+                self._tell_refused([refused])
+            opened = self._open_again(port)
+        with line.lock:
+            if opened and line.is_open and line.engine is not None:
+                port.window.restart([], port.window.base)
+                port.resume(line.engine.writer(port.number))
+            elif line.is_open:
+                port.is_mending = False
+                port.shut(
+                    errors.make(errors.ChannelError, "it could not be opened again after a message had closed it")
+                )
+        line.changed.notify()
+
+    def _start_consumers(self, port: Port) -> NotRestored | None:
+        """Start the consumers of a port again; gives the first that is refused, which closes the channel."""
+        found = self._line.remembered.channels.get(port.number)
+        for tag in list(found.consumers) if found is not None else []:
+            for method in found.starts(tag) if found is not None else []:
+                problem = self._ask(port, method)
+                if problem is not None:
+                    return NotRestored(port.number, method, problem) if self._line.is_open else None
+        return None
+
+    def _close_refuge(self, port: Port) -> None:
+        line = self._line
+        with line.lock:
+            port.is_mending = False
+            line.ports.pop(port.number, None)
+            line.remembered.close_channel(port.number)
+            if line.engine is not None and line.engine.is_channel_open(port.number):
+                line.engine.close_channel(port.number)
+                push(line)
+
+
+class _Restoring:
+    """Goes through the steps that make a new connection what the lost one was, before anybody else uses it."""
+
+    def __init__(self, connected: socket.socket, engine: Engine, deadline: float) -> None:
+        self._socket = connected
+        self._engine = engine
+        self._deadline = deadline
+        self.kept: list[Event] = []
+        """What came meanwhile for others."""
+
+    def restore(self, line: Line) -> list[NotRestored]:
+        """Do it; raises what is worth another connection."""
+        with line.lock:
+            steps = restoration(line.remembered)
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(self._do(step))
+        except StopIteration as done:
+            refused: list[NotRestored] = done.value
+            return refused
+
+    def _do(self, step: Step) -> Exception | None:
+        if isinstance(step.method, channel.Open):
+            expected = self._engine.open_channel(step.channel)
+        elif isinstance(step.method, channel.Close):
+            expected = self._engine.close_channel(step.channel)
+        else:
+            expected = self._engine.call(step.channel, step.method)
+        while not expected.done:
+            self._socket.settimeout(max(0.001, self._deadline - monotonic()))
+            self._socket.sendall(self._engine.data_to_send())
+            data = self._socket.recv(READ_SIZE)
+            if not data:
+                raise errors.make(errors.ConnectionLost, "the connection was lost again while it was being restored")
+            self.kept += [
+                each
+                for each in self._engine.receive(data)
+                if isinstance(each, Delivery) or (isinstance(each, Told) and isinstance(each.method, basic.Cancel))
+            ]
+        return expected.error
