@@ -72,10 +72,10 @@ class Relay:
             async with asyncio.TaskGroup() as pumps:
                 if all(flow.mode is Mode.DROP for flow in self._flows.values()):
                     pumps.create_task(self._swallow(Direction.TO_SERVER))
-                    return
-                await self._connect(target)
-                for direction in self._flows:
-                    pumps.create_task(self._pump(direction))
+                else:
+                    await self._connect(target)
+                    for direction in self._flows:
+                        pumps.create_task(self._pump(direction))
         except* OSError:
             self.reset()
         else:
