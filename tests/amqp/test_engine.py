@@ -185,3 +185,16 @@ def test_what_the_protocol_does_not_allow_ends_the_connection(data: bytes) -> No
     with pytest.raises(errors.ProtocolError):
         client.receive(data)
     assert (client.state, isinstance(expected.error, errors.ProtocolError)) == (State.CLOSED, True)
+
+
+def test_a_large_frame_that_comes_slowly_is_a_sign_of_life() -> None:
+    client, server = joined(heartbeat=10)
+    client.tick(0)
+    client.open_channel()
+    settle(client, server)
+    server.send_content(1, basic.Deliver("c", 1), PLAIN, b"x" * 1000)
+    data = server.data_to_send()
+    client.receive(data[:900])
+    client.tick(15)
+    client.receive(data[900:950])
+    assert client.tick(30) == []

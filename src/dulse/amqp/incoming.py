@@ -41,6 +41,7 @@ class Incoming(Session):
             cut = errors.make(errors.ConnectionLost, "an exception struck while a frame was taken in; connect again")
             self.events.extend(self._end(cut))
             raise cut
+        self.has_heard = True
         self._weigh()
         if self._held < self._needed:
             return
@@ -59,7 +60,7 @@ class Incoming(Session):
             raise
         rest = data[at:]
         left = len(rest)
-        self.has_heard, self._torn, self.events = True, False, found
+        self._torn, self.events = False, found
         self.inbox, self._counted, self._held, self._needed = [rest], 1, left, needed
 
     def _weigh(self) -> None:

@@ -87,7 +87,11 @@ def decode(payload: bytes) -> Properties:
     end = len(payload)
     flags, at = read_number(SHORT, payload, HEAD.size, end)
     found: Properties = {}
-    for name, kind in _PRESENT[flags] if flags in _PRESENT else _learn_flags(flags):
+    try:  # not `in`: another thread may clear it in between
+        present = _PRESENT[flags]
+    except KeyError:
+        present = _learn_flags(flags)
+    for name, kind in present:
         if kind == "shortstr" and at < end:
             start = at + 1
             at = start + payload[at]

@@ -109,7 +109,10 @@ def _write_items(innermost: _Open, opened: list[_Open], what: str) -> Any:
     for key, item in innermost.items:
         innermost.key = key
         if is_table:
-            append(_KEYS[key] if type(key) is str and key in _KEYS else _learn_key(key, opened[:-1], what))
+            try:  # not `in`: another thread may clear it in between
+                append(_KEYS[key])
+            except KeyError:
+                append(_learn_key(key, opened[:-1], what))
         kind = type(item)
         if kind is str and item.isascii():
             append(_BLOCK.pack(b"S", len(item)) + item.encode())
@@ -276,11 +279,10 @@ def _read_pairs(table: dict[str, Any], data: bytes, at: int, stop: int) -> tuple
     while at < stop:
         start = at + 1
         at = start + data[at]
-        raw = data[start:at]
-        if at >= stop or raw not in _READ_KEYS:
+        try:
+            key = _READ_KEYS[data[start:at]]
+        except KeyError:
             key, at = _learn_read_key(data, start - 1, stop)
-        else:
-            key = _READ_KEYS[raw]
         kind = data[at] if at < stop else 0
         if kind == 83 and at + 5 <= stop:  # S
             (size,) = _LONG(data, at + 1)
