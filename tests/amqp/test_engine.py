@@ -197,4 +197,4 @@ def test_a_large_frame_that_comes_slowly_is_a_sign_of_life() -> None:
     client.receive(data[:900])
     client.tick(15)
     client.receive(data[900:950])
-    assert client.tick(30) == []
+    assert client.tick(36) == []
