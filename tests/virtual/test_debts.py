@@ -175,7 +175,7 @@ def test_a_damaged_record_that_has_expired_stops_nobody(tmp_path: Path) -> None:
         channel.consume("q", got.append)
 
         assert [each.body for each in drained(transport, got, 1)] == [b"body"]
-        assert eventually(lambda: storage.depth(["dulse.damaged"])[0].ready == 1)
+        assert eventually(lambda: storage.depth(["dulse.set-aside"])[0].ready == 1)
 
 
 def test_a_process_that_was_stopped_too_long_hands_out_nothing_old_and_consumes_on(tmp_path: Path) -> None:

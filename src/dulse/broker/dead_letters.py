@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any, Literal
 
 from dulse.broker.rules import QueueRules
@@ -42,6 +43,19 @@ def dead_letter(record: Record, queue: str, rules: QueueRules, reason: Reason, n
     properties = {name: value for name, value in record.properties.items() if name != "expiration"}
     properties["headers"] = headers
     return Record(rules.dead_letter_exchange, routing_key, properties, record.body)
+
+
+def briefly(record: Record) -> Record:
+    """Give a dead letter that tells of its deaths no more than reason, queue and count, and so takes less room.
+
+    These stay, for they are what `is_cycle` needs.
+    """
+    headers = dict(record.properties.get("headers") or {})
+    kept = ("count", "reason", "queue")
+    headers["x-death"] = [{name: death[name] for name in kept if name in death} for death in _deaths(headers)]
+    for when, name in product(("first", "last"), ("reason", "queue", "exchange")):
+        headers.pop(f"x-{when}-death-{name}", None)
+    return record._replace(properties={**record.properties, "headers": headers})
 
 
 def is_cycle(record: Record, queue: str) -> bool:

@@ -18,7 +18,9 @@ from dulse.model.names import check_name
 
 _DECLARE = "Exchange.declare"
 _DELETE = "Exchange.delete"
-_DELAYED = "x-delayed-message"
+
+DELAYED = "x-delayed-message"
+"""A type of RabbitMQ's plug-in, which names in its argument x-delayed-type the one by which it routes."""
 
 
 def declare_exchange(command: DeclareExchange, view: View, _owner: str, _unique: str) -> Decision:
@@ -61,15 +63,15 @@ def delete_exchange(command: DeleteExchange, view: View, _owner: str, _unique: s
 
 def check_exchange_type(command: DeclareExchange, method: str) -> None:
     """Raise CommandInvalid (503) for a type that nobody registered."""
-    known = exchange_types() | {_DELAYED}
+    known = exchange_types() | {DELAYED}
     if command.type not in known:
         text = (
             f"unknown exchange type {command.type!r} for exchange {command.exchange!r}; there are "
             f"{', '.join(sorted(known))}, and those you register with register_exchange_type"
         )
         raise refusals.command_invalid(text, method)
-    if command.type == _DELAYED and command.arguments.get("x-delayed-type") not in exchange_types():
-        text = f"exchange {command.exchange!r} of type {_DELAYED} needs the argument x-delayed-type: an exchange type"
+    if command.type == DELAYED and command.arguments.get("x-delayed-type") not in exchange_types():
+        text = f"exchange {command.exchange!r} of type {DELAYED} needs the argument x-delayed-type: an exchange type"
         raise refusals.precondition_failed(text, method)
 
 
@@ -95,5 +97,5 @@ def _assert_equivalent(name: str, existing: ExchangeDefinition, command: Declare
     subject = f"exchange {name!r}"
     for attribute in ("type", "durable", "auto_delete", "internal"):
         assert_same(subject, attribute, getattr(existing, attribute), getattr(command, attribute), _DECLARE)
-    names = (*EXCHANGE_ARGUMENTS, "x-delayed-type") if command.type == _DELAYED else EXCHANGE_ARGUMENTS
+    names = (*EXCHANGE_ARGUMENTS, "x-delayed-type") if command.type == DELAYED else EXCHANGE_ARGUMENTS
     assert_same_arguments(subject, names, existing.arguments, command.arguments, _DECLARE)

@@ -43,6 +43,10 @@ class Put(NamedTuple):
     size: int = 0
     """Bytes of the body, which alone count towards a limit in bytes, as with RabbitMQ."""
 
+    def unlimited(self) -> Put:
+        """Give the same for queues whose limits count for nothing."""
+        return self._replace(targets=[target._replace(max_count=None, max_bytes=None) for target in self.targets])
+
 
 class Guard(NamedTuple):
     """A group that must still have this revision."""

@@ -228,7 +228,7 @@ class MemoryStorage:
         with store.lock:
             if token not in store.owners.get(owner, ()):
                 return False
-            self.put([_unlimited(put) for put in puts], guards)
+            self.put([put.unlimited() for put in puts], guards)
             store.settle([token], owner)
             return True
 
@@ -352,9 +352,8 @@ class MemoryStorage:
         """Read groups, and parts of others, as they stand at one moment."""
         store = self._store
         with store.lock:
-            found = {name: store.catalogue.read(name) for name in groups}
-            found.update((name, store.catalogue.part(name, fields)) for name, fields in (parts or {}).items())
-            return found
+            whole = {name: store.catalogue.read(name) for name in groups}
+            return whole | {name: store.catalogue.part(name, fields) for name, fields in (parts or {}).items()}
 
     def revisions(self, groups: Sequence[str], *, until: float | None = None) -> Sequence[Revision]:
         """Give the revisions of groups."""
@@ -396,7 +395,3 @@ def _parked(puts: Iterable[Put], park: str | None, group: str) -> list[Put]:
     if park is None:
         raise StaleTopology(group)
     return [put._replace(targets=(Target(park),)) for put in puts]
-
-
-def _unlimited(put: Put) -> Put:
-    return put._replace(targets=[target._replace(max_count=None, max_bytes=None) for target in put.targets])

@@ -162,7 +162,7 @@ class Storage(Protocol):
         """Settle a taken record and put others in the same step; False: it was no longer the owner's, nothing done.
 
         StaleTopology: a guard failed, nothing was done. Limits of the targets are not enforced here; the
-        next `put` or `sweep` reports them. Without the capability `atomic_forward`: put, then settle.
+        next `put` or `sweep` reports them. Called only with the capability `atomic_forward`.
         """
         ...
 

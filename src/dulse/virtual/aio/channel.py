@@ -51,6 +51,7 @@ class VirtualChannel:
         self._storage = transport.storage
         self._mutex = transport.mutex
         self._objects = transport.storage.capabilities.objects
+        self._seals = not self._objects or transport.dispatch.restrictions.largest is not None
         self._ledger: Ledger[Held] = Ledger()
         self._shared = Window()
         self._limit = 0
@@ -88,7 +89,7 @@ class VirtualChannel:
             await self._publish([Outgoing(body, properties, exchange, routing_key, mandatory)], timeout)
             return
         payload: Any = _new(Record, (exchange, routing_key, properties, body))
-        if not self._objects:
+        if self._seals:
             payload = self._dispatch.seal(payload)
         until = None if timeout is None else time.monotonic() + timeout
         try:
@@ -143,11 +144,12 @@ class VirtualChannel:
             raise
 
     async def _execute(self, command: Command, until: float) -> Any:
-        owner = self._transport.owner
-        unique = os.urandom(16).hex()
+        owner, unique = self._transport.owner, os.urandom(16).hex()
+        self._dispatch.restrictions.check_command(command)
         if isinstance(command, DeleteQueue | PurgeQueue):
             await self._settlements.write(until)
         reply = await self._catalogue.carry_out(lambda view: decide(command, view, owner, unique), until)
+        self._dispatch.forget_unguarded()
         if isinstance(command, DeclareQueue):
             await self._transport.expire([reply.queue], until)
             (depth,) = await self._storage.depth([reply.queue], until=until)

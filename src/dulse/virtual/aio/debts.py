@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from dulse import errors
 from dulse.broker.dead_letters import Reason
 from dulse.model.records import Leased
+from dulse.virtual.aio.setting_aside import set_aside
 
 if TYPE_CHECKING:
     from dulse.virtual.aio.transport import VirtualTransport
@@ -86,12 +87,12 @@ class Debts:
     async def _bury(self, leased: Leased, deed: Deed, until: float | None) -> None:
         transport = self._transport
         if deed == "damaged":
-            await transport.set_aside(leased, until)
+            await set_aside(transport, leased, until=until)
         elif deed != "again" and deed != "unhanded":  # noqa: PLR1714 - mypy narrows by these only
             try:
                 ours = await transport.dispatch.bury(leased, await transport.rules_of(leased.queue, until), deed, until)
-            except errors.DecodeError:
-                await transport.set_aside(leased, until)
+            except (errors.DecodeError, errors.NotSupported) as obstacle:
+                await set_aside(transport, leased, obstacle, until)
                 return
             if not ours:
                 transport.settlements.report_lost([leased.token])

@@ -88,8 +88,10 @@ class VirtualManagement:
             raise errors.make(errors.InvalidArgument, text)
         for queue in (source, destination):
             await self._check_access(queue)
-        (depth,) = await self._storage.depth([source])
-        left = min(limit, depth.ready)
+        left = limit
+        if self._storage.capabilities.exact_depth:  # what comes back meanwhile is not moved in circles
+            (depth,) = await self._storage.depth([source])
+            left = min(limit, depth.ready)
         moving = _Moving(self._transport, destination)
         while left > 0 and not moving.is_full:
             wants = [(source, min(left, STEP))]
@@ -151,8 +153,8 @@ class _Moving:
                 self._destination, rules, priority_of(record.properties), expiration_of(record.properties), 0
             )
             try:
-                put = Put(leased.payload, (target,), len(record.body))
-                self.moved += await self._storage.forward(leased.token, self._transport.owner, [put], [guard])
+                put = Put(leased.payload, self._transport.dispatch.restrictions.fit([target]), len(record.body))
+                self.moved += await self._transport.dispatch.forward(leased, put, [guard])
                 return
             except StaleTopology:
                 self._known = None

@@ -8,13 +8,14 @@ from contextlib import suppress
 
 from dulse import errors
 from dulse.broker.carbon_copies import has_further_keys, without_blind_copies
-from dulse.broker.dead_letters import Reason, dead_letter, without_cycles
+from dulse.broker.dead_letters import Reason, briefly, dead_letter, without_cycles
 from dulse.broker.envelope import pack, unpack
+from dulse.broker.restrictions import Restrictions
 from dulse.broker.rules import QueueRules
 from dulse.broker.targets import needs_targets, targets_for
 from dulse.broker.topology import Route
 from dulse.model.message import Outgoing, Record, Returned
-from dulse.model.records import Leased, Problem, Put, Target
+from dulse.model.records import Guard, Leased, Problem, Put, Target
 from dulse.policy.clocks import Clock
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.storage import AsyncStorage, StaleTopology
@@ -49,9 +50,19 @@ class Dispatch:
         self._lease_ms = lease_ms
         self._clock = clock
         self._unrouted = unrouted
+        self.restrictions = Restrictions(storage.capabilities)
+        self._is_guarded = storage.capabilities.guarded_put
+        self._forwards = storage.capabilities.atomic_forward
         objects = storage.capabilities.objects
         self.seal: Callable[[Record], object] = (lambda record: record) if objects else pack
+        if self.restrictions.largest is not None:
+            self.seal = self._seal_bounded
         self.unseal: Callable[[object], Record] = (lambda payload: payload) if objects else unpack  # type: ignore[assignment, return-value]
+
+    def _seal_bounded(self, record: Record) -> object:
+        payload = pack(record)
+        self.restrictions.check_size(len(payload))
+        return record if self.storage.capabilities.objects else payload
 
     async def route(self, message: Outgoing, until: float | None = None) -> Route:
         """Route a message, from the cache if its exchange looks at the routing key only."""
@@ -60,7 +71,7 @@ class Dispatch:
         route = None if has_further_keys(headers) else self.routes.get(key)
         if route is None:
             route = await self._catalogue.route(message.exchange, message.routing_key, headers, until)
-            if not route.by_headers:
+            if not route.by_headers and (route.targets or self._is_guarded):
                 if len(self.routes) >= ROUTES:
                     self.routes.clear()
                 self.routes[key] = route
@@ -71,11 +82,19 @@ class Dispatch:
         self._catalogue.forget_routing()
         self.routes.pop((message.exchange, message.routing_key), None)
 
+    def forget_unguarded(self) -> None:
+        """Drop all routes if the store notices no outdated ones; called every second, and after changes of ours."""
+        if not self._is_guarded:
+            self._catalogue.forget_routing()
+            self.routes.clear()
+
     async def prepare(self, message: Outgoing, until: float | None = None) -> tuple[Put, Route]:
         """Decide all about one message: where it goes, how long it lives, what is written."""
         route = await self.route(message, until)
         properties = message.properties
-        targets = targets_for(route.queues, properties) if needs_targets(properties) else route.targets
+        targets = route.targets
+        if needs_targets(properties):
+            targets = self.restrictions.fit(targets_for(route.queues, properties))
         if not targets and self._unrouted is not None:
             targets = (Target(self._unrouted),)
         record = Record(message.exchange, message.routing_key, without_blind_copies(properties), message.body)
@@ -132,11 +151,10 @@ class Dispatch:
         dead = dead_letter(record, queue, rules, "maxlen", self._now_ms())
         if dead is None:
             return
-        # As with RabbitMQ, a dead letter whose exchange is gone or whose queue is full as well is dropped.
-        with suppress(errors.ChannelError, StaleTopology):
-            put, route = await self.prepare(
-                Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key), until
-            )
+        # As with RabbitMQ, a dead letter whose exchange is gone or whose queue is full as well is dropped; likewise one
+        # that is too large. Its publisher is told that it was refused.
+        with suppress(errors.ChannelError, errors.NotSupported, StaleTopology):
+            put, route = await self._prepare_dead(dead, until)
             targets = without_cycles(dead, put.targets)
             await self.storage.put([put._replace(targets=targets)], route.guards, until=until)
             await self._enforce_limits(route, until)
@@ -156,7 +174,10 @@ class Dispatch:
             logger.warning("queue %r is over its limit for now: %s", queue, problem)
 
     async def bury(self, leased: Leased, rules: QueueRules | None, reason: Reason, until: float | None = None) -> bool:
-        """Send a taken record to the dead-letter exchange of its queue, or drop it; False: it was no longer ours."""
+        """Send a taken record to the dead-letter exchange of its queue, or drop it; False: it was no longer ours.
+
+        NotSupported: with what is to be told of its death, the store cannot take it; nothing was done.
+        """
         if rules is None or rules.dead_letter_exchange is None:
             return not await self.storage.settle([leased.token], self._owner, until=until)
         dead = dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
@@ -169,12 +190,12 @@ class Dispatch:
         message = Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key)
         for _ in range(STALE_ATTEMPTS):
             try:
-                put, route = await self.prepare(message, until)
+                put, route = await self._prepare_dead(dead, until)
             except errors.ChannelError:  # the exchange is gone: RabbitMQ drops the message
                 return not await self.storage.settle([leased.token], self._owner, until=until)
             put = put._replace(targets=without_cycles(dead, put.targets))
             try:
-                moved = await self.storage.forward(leased.token, self._owner, [put], route.guards, until=until)
+                moved = await self.forward(leased, put, route.guards, until)
             except StaleTopology:
                 self.forget(message)
                 continue
@@ -182,6 +203,25 @@ class Dispatch:
             return moved
         text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to forward: try again"
         raise errors.make(errors.StorageBusy, text)
+
+    async def _prepare_dead(self, dead: Record, until: float | None) -> tuple[Put, Route]:
+        """Prepare a dead letter; one too large for the store tells less of its deaths. NotSupported: it still is."""
+        message = Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key)
+        try:
+            return await self.prepare(message, until)
+        except errors.NotSupported:
+            return await self.prepare(message._replace(properties=briefly(dead).properties), until)
+
+    async def forward(self, leased: Leased, put: Put, guards: Sequence[Guard] = (), until: float | None = None) -> bool:
+        """Put a record in place of a taken one; False: it was no longer ours. StaleTopology: nothing was done.
+
+        Without the capability `atomic_forward` it is put first: killed in between, it is there twice, and never lost.
+        """
+        if self._forwards:
+            return await self.storage.forward(leased.token, self._owner, [put], guards, until=until)
+        if await self.storage.put([put.unlimited()], guards, until=until) is None:
+            await self.storage.barrier(self._lease_ms / 1000)
+        return not await self.storage.settle([leased.token], self._owner, until=until)
 
     async def _enforce_limits(self, route: Route, until: float | None) -> None:
         """Trim what a forward has put over its limits (the store reports that for puts only)."""

@@ -140,6 +140,7 @@ class Upkeep:
             )
 
     async def _look(self, until: float) -> None:
+        self._transport.dispatch.forget_unguarded()
         await self.look_at_consumers(until)
         await self.promote(until)
         await self._expire_queues(until)

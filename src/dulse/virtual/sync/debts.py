@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from dulse import errors
 from dulse.broker.dead_letters import Reason
 from dulse.model.records import Leased
+from dulse.virtual.sync.setting_aside import set_aside
 
 if TYPE_CHECKING:
     from dulse.virtual.sync.transport import VirtualTransport
@@ -87,12 +88,12 @@ class Debts:
     def _bury(self, leased: Leased, deed: Deed, until: float | None) -> None:
         transport = self._transport
         if deed == "damaged":
-            transport.set_aside(leased, until)
+            set_aside(transport, leased, until=until)
         elif deed != "again" and deed != "unhanded":  # noqa: PLR1714 - mypy narrows by these only
             try:
                 ours = transport.dispatch.bury(leased, transport.rules_of(leased.queue, until), deed, until)
-            except errors.DecodeError:
-                transport.set_aside(leased, until)
+            except (errors.DecodeError, errors.NotSupported) as obstacle:
+                set_aside(transport, leased, obstacle, until)
                 return
             if not ours:
                 transport.settlements.report_lost([leased.token])

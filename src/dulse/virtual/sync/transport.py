@@ -23,7 +23,7 @@ from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.sync import Mutex, Signal
 from dulse.model.capabilities import Capabilities
-from dulse.model.records import Leased, Put, Target, Token
+from dulse.model.records import Leased, Token
 from dulse.policy.clocks import Clock
 from dulse.virtual.storage import Storage
 from dulse.virtual.sync.catalogue import Catalogue
@@ -36,9 +36,6 @@ from dulse.virtual.sync.settlements import UNDONE, Settlements
 from dulse.virtual.sync.upkeep import Upkeep
 
 logger = logging.getLogger("dulse.virtual")
-
-DAMAGED = "dulse.damaged"
-"""The queue, in no catalogue, that keeps records which cannot be read."""
 
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
@@ -87,7 +84,8 @@ class VirtualTransport:
         self._known: dict[str, tuple[QueueRules, float]] = {}
         """The rules of queues that we may get from, and until when we need not ask again."""
         self._is_open = False
-        self._upkeep = Upkeep(self, lease, max_hold)
+        longest = self.dispatch.restrictions.longest_hold(lease, max_hold)
+        self._upkeep = Upkeep(self, lease, longest)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep.settle_soon)
         self.roster = Roster(self)
         self.management = VirtualManagement(self)
@@ -165,11 +163,6 @@ class VirtualTransport:
             if consumer.no_ack:
                 self.settlements.add(leased.token)
             return consumer.on_delivery, delivery
-
-    def set_aside(self, leased: Leased, until: float | None = None) -> None:
-        """Move a record that is no message of ours out of the way, for people to look at."""
-        logger.error("a record in queue %r is no message of dulse's: it was moved to queue %r", leased.queue, DAMAGED)
-        self.storage.forward(leased.token, self.owner, [Put(leased.payload, [Target(DAMAGED)], len(leased.payload))])
 
     def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""

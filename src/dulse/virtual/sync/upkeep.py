@@ -141,6 +141,7 @@ class Upkeep:
             )
 
     def _look(self, until: float) -> None:
+        self._transport.dispatch.forget_unguarded()
         self.look_at_consumers(until)
         self.promote(until)
         self._expire_queues(until)
