@@ -337,6 +337,15 @@ def test_stopping_resets_connections_and_frees_the_port(network: Network) -> Non
         network.connect()
 
 
+def test_a_proxy_that_is_not_running_says_so(network: Network) -> None:
+    with pytest.raises(RuntimeError, match="not running"):
+        FaultProxy("127.0.0.1", 1).cut()
+    network.proxy.stop()
+    network.proxy.stop()
+    with pytest.raises(RuntimeError, match="not running"):
+        network.proxy.stall()
+
+
 def test_a_cut_reaches_the_peers_though_a_forked_child_is_alive(network: Network) -> None:
     client, _ = network.pair()
     client.sendall(b"x")

@@ -38,8 +38,8 @@ class FaultProxy:
         self.connections = 0
         """How many connections have been accepted since the start."""
         self._changed = threading.Condition()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
+        self._thread: threading.Thread | None = None
+        self._running: asyncio.AbstractEventLoop | None = None
         self._flows = {Direction.TO_SERVER: Flow(), Direction.TO_CLIENT: Flow()}
         self._relays: dict[Relay, asyncio.Task[None]] = {}
         self._cutting: asyncio.Task[None] | None = None  # the loop itself keeps no more than a weak reference
@@ -60,18 +60,22 @@ class FaultProxy:
 
     def start(self) -> None:
         """Begin to listen and to serve."""
+        self._running = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._running.run_forever, name="fault-proxy", daemon=True)
         self._thread.start()
         _proxies.add(self)
         self._do(self._open_door())
 
     def stop(self) -> None:
-        """Reset all connections and end the thread; does nothing the second time, or in a forked child."""
-        if self._loop.is_closed() or os.getpid() != self._process:
+        """Reset all connections and end the thread; does nothing if it is not running, or in a forked child."""
+        loop, thread = self._running, self._thread
+        if loop is None or thread is None or os.getpid() != self._process:
             return
         self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(WITHIN)
-        self._loop.close()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(WITHIN)
+        loop.close()
+        self._running = self._thread = None
         _proxies.discard(self)
 
     @property
@@ -155,7 +159,15 @@ class FaultProxy:
         """
         return self._do(self._inject(data, direction))
 
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        if self._running is None:
+            raise RuntimeError(f"{self!r} is not running: use it in a `with` block, or call start()")
+        return self._running
+
     def _do(self, action: Coroutine[Any, Any, Result]) -> Result:
+        if self._running is None:
+            action.close()
         return asyncio.run_coroutine_threadsafe(action, self._loop).result(WITHIN)
 
     async def _set(self, directions: Direction, mode: Mode, rate: float | None = None) -> None:
