@@ -56,8 +56,9 @@ class Journal:
             return
         text = found[8:-1]
         if found.endswith(b"\n") and found[:8] == b"%08x" % crc32(text):
-            source, links, unlinks = json.loads(text)
-            _do(Plan(source, links, unlinks))
+            plan = Plan(*json.loads(text))
+            if not plan.source or os.path.exists(plan.source):  # its name is the last that goes
+                _do(plan)
         os.ftruncate(self._descriptor, 0)
 
 
