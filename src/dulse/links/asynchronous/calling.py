@@ -50,8 +50,9 @@ class Calling(Handing):
             wire = self.need_wire()
             try:
                 return await self.reply_to(wire.engine.call(port.number, method), wire, deadline)
-            except errors.ConnectionError:
-                if not may_repeat(method) or not self.is_open:
+            except errors.ConnectionError as lost:
+                # What is not retryable may be this very method's fault, and would end the next connection too.
+                if not (may_repeat(method) and self.is_open and lost.retryable):
                     raise
             except errors.ChannelError as refused:
                 if port.is_open:  # the broker closed the whole connection for it

@@ -62,14 +62,12 @@ class Handing(Core):
             self.ready.extend(kept)
         return found
 
-    def set_flow(self, port: Port, active: bool) -> None:
-        """Hand nothing of a channel over for now, or go on. RabbitMQ implements no channel.flow of the client's."""
-        if not active and port.held is None:
-            port.held = []
-        elif active and port.held is not None:
+    def resume(self, port: Port) -> None:
+        """Hand over again what comes on a channel."""
+        if port.held is not None:
             self.ready.extendleft(reversed(port.held))
             port.held = None
-            for _ in self.ready:
+            for _ in range(len(self.ready)):
                 self.wake_drainer()
 
     # -------------------------------------------------------------------------------------------- flow

@@ -250,6 +250,14 @@ class Link(Receiving):
         reply = await self.call(port, basic.Get(queue, no_ack), timeout)
         return reply if isinstance(reply, Delivery) else None
 
+    async def set_flow(self, port: Port, active: bool) -> None:
+        """Hand nothing of a channel over for now, or go on. RabbitMQ implements no channel.flow of the client's."""
+        port.check_open()
+        if active:
+            self.resume(port)
+        elif port.held is None:
+            port.held = []
+
     async def recover(self, port: Port, timeout: float | None = None) -> None:
         """Have all that is not settled put back."""
         port.send_acks()

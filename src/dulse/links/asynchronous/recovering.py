@@ -263,8 +263,9 @@ class Recovering(Calling):
             reason, port.reopening = port.reopening, None
             if reason is not None:
                 recheck.closed(reason)
-                await self._reopen(port)
             self._report_failed(recheck)
+            if reason is not None:
+                await self._reopen(port)
         if port.is_bare:
             await self._reopen(port, whole=True)
         port.recheck = None
