@@ -117,6 +117,13 @@ class Delivering(Calling):
         with self._line.lock:
             port.acks.settle_all(newest)
 
+    def set_flow(self, port: Port, active: bool) -> None:
+        """Go on (True); pausing a channel is not supported: RabbitMQ implements no channel.flow of the client's."""
+        port.check_open()
+        if not active:
+            text = "flow(False) is not implemented by RabbitMQ: bound what is delivered by basic_qos, or cancel"
+            raise errors.make(errors.NotSupported, text)
+
     def get(self, port: Port, queue: str, *, no_ack: bool, timeout: float | None) -> Delivery | None:
         """Take one message."""
         reply = self.call(port, basic.Get(queue, no_ack), timeout)

@@ -9,7 +9,6 @@ from typing import Any
 from dulse import errors
 from dulse.amqp.commands import method_for, named, reply_of
 from dulse.amqp.methods import basic
-from dulse.amqp.methods import channel as channel_methods
 from dulse.links.asynchronous.port import Port
 from dulse.model.commands import Command, DeclareQueue
 from dulse.model.message import Delivery
@@ -83,7 +82,7 @@ class AmqpChannel(Port):
 
     async def flow(self, active: bool) -> None:
         """Pause or resume deliveries on this channel."""
-        await self.link.call(self, channel_methods.Flow(active))
+        await self.link.set_flow(self, active)
 
     async def close(self, timeout: float | None = None) -> None:
         """End the consumers and give back what was not settled."""
