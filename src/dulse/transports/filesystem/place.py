@@ -16,6 +16,10 @@ from dulse.transports.filesystem.failures import file_failure
 __all__ = ["Place"]
 
 VERSION: Final = 1
+
+JOURNALED: Final = frozenset({"ext4", "xfs", "btrfs"})
+"""File systems that log the renaming of a file as a change of it: fsync(2) of the file alone has both on the disk."""
+
 ABANDONED: Final = 3600
 """Seconds after which a record that was written and never put belongs to nobody."""
 _MARK: Final = "dulse.json"
@@ -44,6 +48,8 @@ class Place:
         self.catalogue: Final = f"{self.root}/catalogue"
         self.bell: Final = f"{self.root}/bell"
         self.identity = (0, 0)
+        self.names_follow = False
+        """Whether a file that is synced takes its new name to the disk with it."""
 
     def prepare(self) -> None:
         """Make what is missing; refuse a folder that is somebody else's, or of a newer version."""
@@ -65,6 +71,7 @@ class Place:
             make_folder(f"{self.root}/{name}")
         found = root.stat()
         self.identity = (found.st_dev, found.st_ino)
+        self.names_follow = _kind_of(found.st_dev) in JOURNALED
 
     def _check_mark(self) -> None:
         mark = Path(self.root, _MARK)
@@ -108,6 +115,20 @@ class Place:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - os.stat(f"{self.writing}/{name}").st_mtime > ABANDONED:
                     os.unlink(f"{self.writing}/{name}")
+
+
+def _kind_of(device: int) -> str:
+    """Name the file system of a device as Linux does, or nothing."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        if wanted in before.split()[2:3]:
+            return after.split()[0]
+    return ""
 
 
 def make_folder(path: str) -> bool:

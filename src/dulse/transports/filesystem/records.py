@@ -30,6 +30,7 @@ class Pack:
         self.folders: set[str] = set()
         """Where it has got names."""
         self._durable = broker.durable
+        self._names_follow = broker.place.names_follow
         is_spare = len(puts) == 1 and len(puts[0].targets) == 1 and broker.spares.take(self.path)
         flags = 0 if is_spare else os.O_CREAT | os.O_EXCL
         self._descriptor = os.open(self.path, os.O_WRONLY | flags | os.O_CLOEXEC, 0o600)
@@ -49,7 +50,7 @@ class Pack:
         """Wait until bytes and names are on the disk."""
         if self._durable and self.folders:
             os.fsync(self._descriptor)
-            for folder in self.folders:
+            for folder in () if self._names_follow else self.folders:
                 with contextlib.suppress(FileNotFoundError):  # all of it was taken meanwhile
                     sync_folder(folder)
 
