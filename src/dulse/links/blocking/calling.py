@@ -122,6 +122,7 @@ class Calling(Publishing):
     def take_ready(self, port: Port, consumer_tag: str | None = None) -> list[Delivery]:
         """Take out what was not handed over; under the lock."""
         line = self._line
+        line.ready, port.aside = deque([*port.aside, *line.ready]), []
         mine = [
             each
             for each in line.ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -43,6 +44,10 @@ class Delivering(Calling):
         port = line.ports.get(event.channel)
         consumer = port.consumers.get(event.consumer_tag) if port is not None else None
         if port is None or consumer is None:
+            return
+        if port.is_paused:
+            port.aside.append(event)
+            self.drain(None if timeout is None else max(0.0, now + timeout - monotonic()))
             return
         acks = port.acks
         if event.delivery_tag > acks.newest:  # noqa: PLR1730 - max() is a call for each message
@@ -123,6 +128,19 @@ class Delivering(Calling):
         if not active:
             text = "flow(False) is not implemented by RabbitMQ: bound what is delivered by basic_qos, or cancel"
             raise errors.make(errors.NotSupported, text)
+
+    def set_flow(self, port: Port, active: bool) -> None:
+        """Pause handing over what comes on a channel, or go on.
+
+        RabbitMQ does not implement channel.flow by a client: what has been sent ahead waits here.
+        """
+        line = self._line
+        with line.lock:
+            port.check_open()
+            port.is_paused = not active
+            if active and port.aside:
+                line.ready, port.aside = deque([*port.aside, *line.ready]), []
+        line.tell()
 
     def get(self, port: Port, queue: str, *, no_ack: bool, timeout: float | None) -> Delivery | None:
         """Take one message."""

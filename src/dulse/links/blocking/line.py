@@ -136,6 +136,13 @@ class Line:
             return errors.make(errors.ConnectionClosed, f"the connection is {self.status.value}: connect")
         return errors.make(errors.ConnectionLost, f"the connection is lost: {self.error}")
 
+    def tell(self) -> None:
+        """Have all who wait look again, the one who waits for the socket too."""
+        self.changed.notify()
+        stream = self.stream
+        if self.reader is not None and stream is not None:
+            stream.wake()
+
     def gather(self) -> None:
         """Move what the engine wants to say behind what is waiting to be sent."""
         if self.engine is not None and self.engine.out:

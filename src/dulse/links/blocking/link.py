@@ -113,7 +113,7 @@ class Link(Delivering):
             self._tending = None
         if stream is not None:
             stream.close()
-        line.changed.notify()
+        line.tell()
 
     def broke(self, problem: Exception) -> None:
         """Notice that the connection is lost; called without the lock, by whoever met the error."""
@@ -137,7 +137,7 @@ class Link(Delivering):
                 line.status = Status.LOST
         if stream is not None:
             stream.close()
-        line.changed.notify()
+        line.tell()
         self._mend()
 
     def _mend(self) -> None:
@@ -176,7 +176,7 @@ class Link(Delivering):
                     line.endings.remove(each)
                     self._end_port(*each)
             self._mend()
-            line.changed.notify()
+            line.tell()
         if line.problems:
             self.report()
 

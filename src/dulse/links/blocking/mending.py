@@ -59,7 +59,7 @@ class Mender:
                     if not line.is_broken and not (line.broken_ports and line.is_open):
                         line.is_mending = False
                         break
-        line.changed.notify()
+        line.tell()
 
     # --------------------------------------------------------------------------------------- connections
 
@@ -140,7 +140,7 @@ class Mender:
                     hand_out(line, engine)
             finally:
                 line.inside = False
-        line.changed.notify()
+        line.tell()
 
     def _tell_refused(self, refused: list[NotRestored]) -> None:
         line = self._line
@@ -166,7 +166,7 @@ class Mender:
                 for each in waiting:
                     text = f"a message was sent and not confirmed, and the connection is lost for good: {problem}"
                     port.fail(each, errors.make(errors.Unconfirmed, text, message=describe(each.data)))
-        line.changed.notify()
+        line.tell()
 
     # ------------------------------------------------------------------------------------------ channels
 
@@ -283,7 +283,7 @@ class Mender:
                 port.shut(
                     errors.make(errors.ChannelError, "it could not be opened again after a message had closed it")
                 )
-        line.changed.notify()
+        line.tell()
 
     def _start_consumers(self, port: Port) -> NotRestored | None:
         """Start the consumers of a port again; gives the first that is refused, which closes the channel."""

@@ -67,7 +67,7 @@ class Port:
         self.confirms = setup.confirms
         self.link = link
         self._line = line
-        self._waits = setup.waits_for_confirms and setup.confirms
+        self.waits = setup.waits_for_confirms and setup.confirms
         # What follows is guarded by the line's lock.
         self.writer = writer
         self.is_ready = True
@@ -85,6 +85,9 @@ class Port:
         self.offset = 0
         self.is_listed = False
         """It is among the line's `acked`."""
+        self.is_paused = False
+        self.aside: list[Delivery] = []
+        """What came while it was paused."""
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
@@ -106,7 +109,7 @@ class Port:
         A mandatory one without a listener waits until the broker has confirmed or returned it.
         """
         data = self.writer.write(body, properties, exchange, routing_key, mandatory)
-        if mandatory or self._waits:
+        if mandatory or self.waits:
             self.link.publish_and_wait(self, data, timeout)
             return
         line = self._line
@@ -140,7 +143,8 @@ class Port:
         """Send messages in order, many in one send."""
         write = self.writer.write
         written = [
-            write(each.body, each.properties, each.exchange, each.routing_key, each.mandatory) for each in messages
+            (write(each.body, each.properties, each.exchange, each.routing_key, each.mandatory), each.mandatory)
+            for each in messages
         ]
         self.link.publish_together(self, written, timeout)
 
@@ -235,6 +239,7 @@ class Port:
     def lose(self) -> None:
         """Know that the broker's channel is gone, with its deliveries; called under the lock."""
         self.is_ready = self.is_listed = False
+        self.aside = []
         self.offset += self.acks.newest
         self.acks = Acknowledgements(self.number)
 

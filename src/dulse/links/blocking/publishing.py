@@ -45,6 +45,28 @@ class Publishing:
         placing = self._place(port, data, 0, timeout, awaiting)
         if placing is None or not port.confirms:
             return
+        self._await_confirm(port, placing, awaiting, deadline)
+
+    def publish_together(self, port: Port, messages: Sequence[tuple[bytes, bool]], timeout: float | None) -> None:
+        """Publish many in order; waits for the answers if there are mandatory ones, or all are waited for."""
+        deadline = self.deadline(timeout)
+        waits = port.waits or any(mandatory for _, mandatory in messages)
+        placed: list[tuple[_Placing, Awaiting]] = []
+        for data, _ in messages:
+            awaiting = Awaiting() if waits and port.confirms else None
+            placing = self._place(port, data, 0, max(0.0, deadline - monotonic()), awaiting)
+            if placing is not None and awaiting is not None:
+                placed.append((placing, awaiting))
+        problems: list[Exception] = []
+        for placing, awaiting in placed:
+            try:
+                self._await_confirm(port, placing, awaiting, deadline)
+            except errors.PublishError as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
+
+    def _await_confirm(self, port: Port, placing: _Placing, awaiting: Awaiting, deadline: float) -> None:
         if not turns.wait(self._line, lambda: awaiting.done or placing.is_settled(), deadline, self.broke):
             text = "the broker did not confirm a message in time; it may have it all the same"
             raise errors.make(errors.DeadlineExceeded, text)
@@ -53,12 +75,6 @@ class Publishing:
             self._give_back(port, awaiting.problem)
         elif awaiting.problem is not None:
             raise awaiting.problem
-
-    def publish_together(self, port: Port, messages: Sequence[bytes], timeout: float | None) -> None:
-        """Publish many in order."""
-        deadline = self.deadline(timeout)
-        for data in messages:
-            self._place(port, data, 0, max(0.0, deadline - monotonic()), None)
 
     def _give_back(self, port: Port, back: Returned) -> None:
         if port.on_returned is None:
@@ -98,9 +114,9 @@ class Publishing:
                 forget_sent(line)
             elif not line.is_broken:
                 return True
-            return not any(each.window.entries or each.late for each in ports) and not (
-                port is None and has_unsent(line)
-            )
+            if any(each.window.entries or each.late or each.is_mending for each in ports):
+                return False
+            return port is not None or not has_unsent(line)
 
         done = turns.wait(line, settled, self.deadline(timeout), self.broke)
         self.attend()

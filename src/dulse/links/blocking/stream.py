@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from contextlib import suppress
 from math import ceil
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -20,7 +21,7 @@ class Stream:
     Under TLS, and so always, the owner calls both under one lock: one TLS object must not be used by two threads.
     """
 
-    __slots__ = ("_fd", "_poll", "_socket", "_writing", "recv", "send", "tls")
+    __slots__ = ("_alarm", "_bell", "_fd", "_poll", "_socket", "_writing", "recv", "send", "tls")
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
@@ -31,6 +32,10 @@ class Stream:
         self.tls = isinstance(connected, ssl.SSLSocket)
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
+        self._alarm, self._bell = socket.socketpair()
+        self._alarm.setblocking(False)
+        self._bell.setblocking(False)
+        self._poll.register(self._alarm.fileno(), select.POLLIN)
         self._writing = False
 
     def __repr__(self) -> str:
@@ -41,15 +46,27 @@ class Stream:
         return self._socket.fileno()
 
     def wait(self, seconds: float, *, writing: bool = False) -> bool:
-        """Wait until there is something to read, or (with `writing`) room to send; False after so many seconds."""
+        """Wait until there is something to read, or (with `writing`) room to send, or `wake`; False after `seconds`."""
         if writing is not self._writing:
             self._poll.modify(self._fd, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
             self._writing = writing
-        return bool(self._poll.poll(ceil(max(0.0, seconds) * 1000)))
+        found = self._poll.poll(ceil(max(0.0, seconds) * 1000))
+        if found and any(fd != self._fd for fd, _ in found):
+            with suppress(OSError):  # another thread has closed it, or has read it
+                self._alarm.recv(4096)
+        return bool(found)
+
+    def wake(self) -> None:
+        """Have whoever waits look for himself."""
+        with suppress(OSError):  # it is closed, or enough wake-ups are on their way
+            self._bell.send(b"!")
 
     def close(self) -> None:
-        """Close it, whatever was on its way."""
+        """Close it, whatever was on its way; who waits is woken."""
+        self.wake()
         self._socket.close()
+        self._bell.close()
+        self._alarm.close()
 
     def drop(self) -> None:
         """Close the descriptor alone, without a byte to the peer: it is the parent process's connection."""
@@ -57,3 +74,5 @@ class Stream:
         fd = socket.socket.detach(self._socket)
         if fd >= 0:
             socket.close(fd)
+        self._bell.close()
+        self._alarm.close()

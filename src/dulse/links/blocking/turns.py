@@ -22,7 +22,8 @@ Broke = Callable[[Exception], None]
 
 def is_nested(line: Line) -> bool:
     """Tell whether this is a signal handler or destructor that struck in the middle of this very thread's work."""
-    return line.inside or (line.reader is not None and line.leader == get_ident())
+    with line.lock:  # which another thread inside would hold
+        return line.inside or (line.reader is not None and line.leader == get_ident())
 
 
 def wait(line: Line, ready: Callable[[], bool], deadline: float | None, broke: Broke) -> bool:

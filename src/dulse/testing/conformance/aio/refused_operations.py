@@ -82,7 +82,7 @@ async def late_settlements(broker: Broker) -> None:
         await channel.queue_declare(broker.name("missing"), passive=True)
     with expected(errors.ChannelClosed):
         await message.ack()
-    assert await ready(queue) == ["message"]
+    assert [message.payload for message in await collect(broker.main, queue, 1)] == ["message"]
 
 
 @case("an exchange that was deleted by another connection is missed by the next message (404)")

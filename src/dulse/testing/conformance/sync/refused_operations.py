@@ -83,7 +83,7 @@ def late_settlements(broker: Broker) -> None:
         channel.queue_declare(broker.name("missing"), passive=True)
     with expected(errors.ChannelClosed):
         message.ack()
-    assert ready(queue) == ["message"]
+    assert [message.payload for message in collect(broker.main, queue, 1)] == ["message"]
 
 
 @case("an exchange that was deleted by another connection is missed by the next message (404)")
