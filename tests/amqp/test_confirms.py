@@ -49,6 +49,16 @@ def test_what_was_confirmed_early_leaves_when_the_oldest_does() -> None:
     assert (window.entries, window.base, window.singles) == ([b"DDDD"], 4, set())
 
 
+def test_single_confirms_in_order_leave_before_they_fill_the_window() -> None:
+    window = Window(80)
+    window.entries.extend([b"x"] * 80)
+    for tag in range(1, 81):
+        window.confirm(tag, multiple=False)
+        assert (window.is_settled(tag), window.is_settled(tag + 1), len(window)) == (True, False, 80 - tag)
+        assert len(window.entries) <= (80 - tag) * 8 // 7 + 1
+    assert (window.entries, window.base, window.singles, window.weigh()) == ([], 81, set(), 0)
+
+
 def test_a_tag_settled_before_gives_nothing() -> None:
     window = full(2)
     window.tokens[1] = "one"

@@ -38,15 +38,15 @@ class Window:
         self.size = size
         """Bytes, COST of each message included; a single message over it is taken when the window is empty."""
         self.base = 1
-        """The tag of the oldest entry; the broker counts from 1 on each channel."""
+        """The tag of the first entry; the broker counts from 1 on each channel."""
         self.entries: list[bytes] = []
-        """Unconfirmed messages, and confirmed ones behind an unconfirmed one."""
+        """Unconfirmed messages, and some among them that are confirmed."""
         self.sent: list[int] = []
         """The bytes of each entry that the first try gave to the kernel; those not tried yet have none."""
         self.extra: list[int] = []
         """The bytes that later tries added to the last one in `sent`."""
         self.singles: set[int] = set()
-        """Tags confirmed before an older one."""
+        """Tags in `entries` that are confirmed."""
         self.tokens: dict[int, object] = {}
         """By tag, of those publishers who want to know."""
         self.held = 0
@@ -115,10 +115,10 @@ class Window:
         ProtocolError (406): the broker names one that was never published.
         """
         tag = self._checked(tag, multiple)
-        tokens: list[object] = []
-        if self.tokens:
-            found = [each for each in self.tokens if each == tag or (multiple and each < tag)]
-            tokens = [self.tokens.pop(each) for each in found]
+        known, found = self.tokens, range(0)
+        if known:
+            found = range(self.base if multiple else tag, tag + 1)
+        tokens = [known.pop(each) for each in found if each in known]
         self._settle(tag, multiple)
         return tokens
 
@@ -127,9 +127,8 @@ class Window:
         tag = self._checked(tag, multiple)
         first = self.base if multiple else max(tag, self.base)
         refused = [self._at(each) for each in range(first, tag + 1) if each not in self.singles]
-        self.tokens = {
-            each: token for each, token in self.tokens.items() if each != tag and not (multiple and each < tag)
-        }
+        for each in refused:
+            self.tokens.pop(each.tag, None)
         self._settle(tag, multiple)
         return refused
 
@@ -164,10 +163,12 @@ class Window:
     def _settle(self, tag: int, multiple: bool) -> None:
         if tag < self.base:
             return
-        if not multiple and tag > self.base:
-            self.singles.add(tag)
-            return
         reached = tag + 1
+        if not multiple:
+            self.singles.add(tag)
+            if self.base not in self.singles or len(self.singles) <= len(self.entries) >> 3:
+                return  # cutting the lists for each single one would cost more than all the rest
+            reached = self.base
         while reached in self.singles:
             reached += 1
         self.weigh()
