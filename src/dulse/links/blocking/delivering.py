@@ -123,13 +123,6 @@ class Delivering(Calling):
             port.acks.settle_all(newest)
 
     def set_flow(self, port: Port, active: bool) -> None:
-        """Go on (True); pausing a channel is not supported: RabbitMQ implements no channel.flow of the client's."""
-        port.check_open()
-        if not active:
-            text = "flow(False) is not implemented by RabbitMQ: bound what is delivered by basic_qos, or cancel"
-            raise errors.make(errors.NotSupported, text)
-
-    def set_flow(self, port: Port, active: bool) -> None:
         """Pause handing over what comes on a channel, or go on.
 
         RabbitMQ does not implement channel.flow by a client: what has been sent ahead waits here.
