@@ -206,6 +206,8 @@ def test_what_the_dead_connection_still_holds_is_worth_another_attempt(method: M
         (errors.ConnectionRefused("nobody"), False, Prospect.AGAIN),
         (errors.DeadlineExceeded("slow"), False, Prospect.AGAIN),
         (errors.ResourceLocked("held", code=405), False, Prospect.AGAIN),
+        (errors.AccessRefused("ACCESS_REFUSED - queue 'q' in exclusive use", code=403), False, Prospect.AGAIN),
+        (errors.AccessRefused("ACCESS_REFUSED - access to vhost '/' refused", code=403), False, Prospect.NEVER),
         (errors.AuthenticationFailed("password"), False, Prospect.NEVER),
         (errors.NotAllowed("no such vhost", code=530), False, Prospect.NEVER),
         (errors.ProtocolError("HTTP"), False, Prospect.NEVER),

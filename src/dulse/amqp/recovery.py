@@ -200,9 +200,15 @@ def _first_failure(number: int, methods: list[Method]) -> Generator[Step, Except
 
 
 def _raise_if_held(error: Exception) -> None:
-    held = isinstance(error, errors.AccessRefused) and "in exclusive use" in error.text
-    if held or isinstance(error, errors.ResourceLocked):
+    if _is_held(error):
         raise error
+
+
+def _is_held(error: Exception) -> bool:
+    """Tell whether a connection that the broker believes alive, perhaps our dead one, has what we want."""
+    if isinstance(error, errors.AccessRefused):
+        return "in exclusive use" in error.text
+    return isinstance(error, errors.ResourceLocked)
 
 
 class Prospect(Enum):
@@ -218,7 +224,7 @@ def prospect(error: Exception, *, was_open: bool) -> Prospect:
     retryable = bool(getattr(error, "retryable", False)) or not isinstance(error, errors.DulseError)
     if was_open:
         return Prospect.AGAIN if retryable else Prospect.WITH_CARE
-    return Prospect.AGAIN if retryable or isinstance(error, errors.ResourceLocked) else Prospect.NEVER
+    return Prospect.AGAIN if retryable or _is_held(error) else Prospect.NEVER
 
 
 def renew(window: Window, number: int, frame_max: int, before: int) -> None:
