@@ -159,9 +159,9 @@ class Core:
 
     def fail(self, message: Unconfirmed, error: Exception) -> None:
         """Tell whoever waits for a message that the broker did not take it, or keep that for the next to come."""
-        waiting = message.token
-        if isinstance(waiting, asyncio.Future) and not waiting.done():
-            waiting.set_exception(error)
+        token: Any = message.token
+        if token is not None and not token[0].done():
+            token[0].set_exception(error)
             return
         self.problems.append(error)
         out = described(message.data)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from dulse.amqp.delivery import Delivery
+from dulse.links.amqp_setup import LinkSetup
 from dulse.links.asynchronous.core import Core, Status
 from dulse.links.asynchronous.port import Port
+
+_TICK = 0.25
+"""Seconds."""
 
 
 class Handing(Core):
     """The part of a Link that keeps deliveries until somebody drains."""
+
+    def __init__(self, setup: LinkSetup) -> None:
+        super().__init__(setup)
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._now = 0.0
+        """The loop's time at the last tick of the sweeper."""
+
+    def stop_sweeping(self) -> None:
+        """Look for late confirms no more."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
 
     def wake_drainer(self) -> None:
         """Have one of those who drain look."""
@@ -89,6 +106,31 @@ class Handing(Core):
             port.grant()
             if self.takes_messages:
                 port.wake(1)
+
+    def late_after(self, timeout: float | None) -> float:
+        """Give by when a confirm has to be there, and see to it that somebody looks then.
+
+        A timer for each message would cost more than the message: all that name no time share one that ticks.
+        """
+        if self._sweeper is None:
+            self._now = self.loop.time()
+            self._sweeper = self.loop.call_later(_TICK, self._sweep)
+        if timeout is None:
+            return self._now + self.setup.timeout
+        due = self.loop.time() + timeout
+        if timeout < 1:
+            self.loop.call_at(due, self._expire)
+        return due
+
+    def _sweep(self) -> None:
+        self._now = self.loop.time()
+        going = self._expire()
+        self._sweeper = self.loop.call_later(_TICK, self._sweep) if going and self.is_open else None
+
+    def _expire(self) -> bool:
+        now = self.loop.time()
+        going = [each.expire(now) for each in self.ports.values()]
+        return any(going)
 
     def acks_wait(self, port: Port) -> None:
         """Have acknowledgements sent at the end of this turn of the loop; `drain` sends them when they are 2 ms old."""

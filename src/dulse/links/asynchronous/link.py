@@ -80,6 +80,7 @@ class Link(Receiving):
                 task.cancel()
         if self.pulse is not None:
             self.pulse.stop()
+        self.stop_sweeping()
         wire, self.wire = self.wire, None
         for port in self.ports.values():
             port.shut(None)

@@ -72,7 +72,7 @@ class Port:
         self.held: list[Delivery] | None = None
         """Deliveries while the flow is paused."""
         self._waits = setup.waits_for_confirms and setup.confirms
-        self._expecting: dict[asyncio.Future[None], Outgoing] = {}
+        self._expecting: dict[asyncio.Future[None], tuple[str, str, bytes]] = {}
         """Mandatory messages that are raised for if they come back."""
         self._room = 0
         """Bytes, with COST of each message, that may be published at once; negative: not now."""
@@ -120,9 +120,10 @@ class Port:
             self._wire.send_out()
         elif not self._wire.is_scheduled:
             self._wire.send_soon()
-        if self._waits or (mandatory and self.confirms and self.on_returned is None):
-            answer = self._answer(Outgoing(body, properties, exchange, routing_key, mandatory))
-            await self._confirmed(answer, timeout)
+        if self._waits or mandatory:
+            answer = self._answer(body, exchange, routing_key, mandatory, timeout)
+            if answer is not None:
+                await self._confirmed(answer, timeout)
 
     async def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Send messages in order, many in one send."""
@@ -130,8 +131,10 @@ class Port:
         answers: list[asyncio.Future[None]] = []
         for each in messages:
             await self._put(each, deadline, patient=timeout is None)
-            if self._waits or (each.mandatory and self.confirms and self.on_returned is None):
-                answers.append(self._answer(each))
+            left = deadline - self.link.loop.time()
+            answer = self._answer(each.body, each.exchange, each.routing_key, each.mandatory, left)
+            if answer is not None:
+                answers.append(answer)
         for answer in answers:
             await self._confirmed(answer, deadline - self.link.loop.time())
 
@@ -150,22 +153,47 @@ class Port:
         else:
             self._wire.send_soon()
 
-    def _answer(self, message: Outgoing) -> asyncio.Future[None]:
-        """Give what the broker's answer for the message sent last will complete."""
-        answer: asyncio.Future[None] = self.link.loop.create_future()
-        self.window.tokens[self.window.last] = answer
-        if message.mandatory and self.on_returned is None:
-            self._expecting[answer] = message
+    def _answer(
+        self, body: bytes, exchange: str, routing_key: str, mandatory: bool, timeout: float | None
+    ) -> asyncio.Future[None] | None:
+        """Give what the broker's answer for the message sent last will complete, if it is to be awaited."""
+        raises = mandatory and self.on_returned is None
+        if not self.confirms or not (self._waits or raises):
+            return None
+        link = self.link
+        answer: asyncio.Future[None] = link.loop.create_future()
+        window = self.window
+        window.tokens[window.base + len(window.entries) - 1] = (answer, link.late_after(timeout))
+        if raises:
+            self._expecting[answer] = (exchange, routing_key, body)
             answer.add_done_callback(self._expecting.pop)
         return answer
 
     async def _confirmed(self, answer: asyncio.Future[None], timeout: float | None) -> None:
-        seconds = self.link.setup.timeout if timeout is None else timeout
+        link = self.link
+        if self._wire.is_paused:
+            link.look()
+        link.waits += 1
         try:
-            await self.link.answered(answer, self.link.deadline(seconds))
+            await answer
         except TimeoutError:
+            seconds = link.setup.timeout if timeout is None else timeout
             text = f"the broker has not confirmed a message within {seconds:g} s; it is still on its way"
             raise errors.make(errors.DeadlineExceeded, text) from None
+        finally:
+            link.waits -= 1
+
+    def expire(self, now: float) -> bool:
+        """End the waiting for confirms that are late; True: more is awaited."""
+        awaited = [*self.window.tokens.values()]
+        if self.recheck is not None:
+            awaited += [each.token for each in self.recheck.remaining() if each.token is not None]
+        token: Any
+        for token in awaited:
+            answer, deadline = token
+            if deadline <= now and not answer.done():
+                answer.set_exception(TimeoutError())
+        return bool(awaited)
 
     def take_returned(self, returned: Returned) -> None:
         """Give a message that came back to who waits for it, or to the listener."""
@@ -178,9 +206,9 @@ class Port:
             "bind one, or publish without mandatory"
         )
         error = errors.make(errors.Unroutable, text, message=returned, code=returned.code)
+        came = returned.exchange, returned.routing_key, returned.body
         for answer, message in self._expecting.items():
-            same = message.exchange == returned.exchange and message.routing_key == returned.routing_key
-            if same and message.body == returned.body and not answer.done():
+            if message == came and not answer.done():
                 answer.set_exception(error)
                 return
         self.link.problems.append(error)

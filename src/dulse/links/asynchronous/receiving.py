@@ -58,8 +58,8 @@ class Receiving(Recovering):
             tokens = port.window.confirm(method.delivery_tag, method.multiple)
         token: Any
         for token in tokens:
-            if token is not None and not token.done():
-                token.set_result(None)
+            if token is not None and not token[0].done():
+                token[0].set_result(None)
 
     def _take(self, event: Event, answered: set[Port]) -> None:
         """Take what is not as usual."""
