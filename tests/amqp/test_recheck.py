@@ -97,10 +97,17 @@ def test_what_was_confirmed_before_the_connection_was_lost_does_not_come_again()
 
 
 def test_the_next_trial_waits_for_this_one() -> None:
-    recheck = Recheck(messages("a"), TOO_LARGE)
+    recheck = Recheck(messages("a", "a", "a"), TOO_LARGE)
     recheck.trial()
-    with pytest.raises(errors.InvalidArgument, match="1 messages of this trial"):
+    recheck.confirm(1, multiple=False)
+    assert [each.tag for each in recheck.remaining()] == [2, 3]
+    with pytest.raises(errors.InvalidArgument, match="2 messages of this trial"):
         recheck.trial()
+
+
+def test_a_hint_that_nobody_fits_makes_no_large_group() -> None:
+    recheck = Recheck(messages(*"a" * 2 * GROUP), NO_EXCHANGE)
+    assert len(recheck.trial()) == GROUP
 
 
 def test_a_tag_never_published_is_a_protocol_error() -> None:
