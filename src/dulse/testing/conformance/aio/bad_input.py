@@ -24,8 +24,7 @@ async def unserializable(broker: Broker) -> None:
     queue = await broker.queue()
     with expected(errors.EncodeError) as caught:
         await broker.send(queue, {"a": [1, {"b": object()}]})
-    assert "object" in str(caught.value)
-    assert "b" in str(caught.value)
+    assert "$.a[1].b: " in str(caught.value)
     await broker.send(queue, "next")
     assert await ready(queue) == ["next"]
 

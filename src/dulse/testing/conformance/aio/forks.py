@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from dulse.links.waiting.aio import run_blocking
 from dulse.testing.conformance import case
-from dulse.testing.conformance.aio.broker import Broker
-from dulse.testing.conformance.aio.listening import collect, linger, listen, ready, take, until
+from dulse.testing.conformance.aio.broker import LEASE, Broker
+from dulse.testing.conformance.aio.listening import collect, eventually, linger, listen, ready, take, until
 from dulse.testing.conformance.processes import await_forked, run_forked
 
 FORK = ("fork",)
 SHARED = ("fork", "processes")
+
+BACK_WITHIN = LEASE + 4.0
+"""Seconds: one more than the lease is promised, and machines are busy."""
 
 
 async def in_a_child(call: Callable[[], Awaitable[object]]) -> None:
@@ -20,13 +24,14 @@ async def in_a_child(call: Callable[[], Awaitable[object]]) -> None:
     await run_blocking(await_forked, number)
 
 
-@case("a child may use the connection and the producer that it inherited: they open a link of their own", requires=FORK)
+@case("a child may use the connection, channels and producers that it inherited: they open a link anew", requires=FORK)
 async def inherited(broker: Broker) -> None:
     queue = await broker.queue()
+    channel = await broker.main.channel()
     await broker.send(queue, "before")
 
     async def child() -> None:
-        await queue.declare()
+        await queue.bind(channel).declare()
         await broker.producer.publish("from the child", queue.name)
         await broker.producer.flush()
         assert "from the child" in await ready(queue)
@@ -57,6 +62,7 @@ async def the_parent_goes_on(broker: Broker) -> None:
         await broker.main.close()
 
     await in_a_child(child)
+    assert (await queue.queue_declare(passive=True)).consumer_count == 1
     await broker.send(queue, "message")
     await until(broker.main, lambda: listener.messages)
     await listener.messages[0].ack()
@@ -132,3 +138,30 @@ async def both_publish(broker: Broker) -> None:
     await run_blocking(await_forked, number)
     messages = await collect(broker.main, queue, 101)
     assert sorted(message.payload for message in messages) == list(range(101))
+
+
+@case(
+    "a child's message is its own for as long as the child lives, however short the lease is",
+    requires=(*SHARED, "timed leases"),
+    slow=True,
+)
+async def living_children(broker: Broker) -> None:
+    queue = await broker.queue()
+    connection = await broker.connection(lease=LEASE)
+    await broker.send(queue, "message")
+
+    async def child() -> None:
+        await take(queue.bind(connection))
+        await run_blocking(time.sleep, 2.25 * LEASE)
+
+    async def is_taken() -> bool:
+        return (await queue.queue_declare(passive=True)).message_count == 0
+
+    number = run_forked(child)
+    await eventually(is_taken)
+    listener = await listen(connection, queue)
+    await linger(connection, 1.75 * LEASE)
+    assert listener.messages == []
+    await run_blocking(await_forked, number)
+    await until(connection, lambda: listener.messages, BACK_WITHIN)
+    await listener.messages[0].ack()

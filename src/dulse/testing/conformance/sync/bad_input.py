@@ -25,8 +25,7 @@ def unserializable(broker: Broker) -> None:
     queue = broker.queue()
     with expected(errors.EncodeError) as caught:
         broker.send(queue, {"a": [1, {"b": object()}]})
-    assert "object" in str(caught.value)
-    assert "b" in str(caught.value)
+    assert "$.a[1].b: " in str(caught.value)
     broker.send(queue, "next")
     assert ready(queue) == ["next"]
 

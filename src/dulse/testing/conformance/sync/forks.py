@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from dulse.links.waiting.sync import run_blocking
 from dulse.testing.conformance import case
 from dulse.testing.conformance.processes import await_forked, run_forked
-from dulse.testing.conformance.sync.broker import Broker
-from dulse.testing.conformance.sync.listening import collect, linger, listen, ready, take, until
+from dulse.testing.conformance.sync.broker import LEASE, Broker
+from dulse.testing.conformance.sync.listening import collect, eventually, linger, listen, ready, take, until
 
 FORK = ("fork",)
 SHARED = ("fork", "processes")
+
+BACK_WITHIN = LEASE + 4.0
+"""Seconds: one more than the lease is promised, and machines are busy."""
 
 
 def in_a_child(call: Callable[[], object]) -> None:
@@ -21,13 +25,14 @@ def in_a_child(call: Callable[[], object]) -> None:
     run_blocking(await_forked, number)
 
 
-@case("a child may use the connection and the producer that it inherited: they open a link of their own", requires=FORK)
+@case("a child may use the connection, channels and producers that it inherited: they open a link anew", requires=FORK)
 def inherited(broker: Broker) -> None:
     queue = broker.queue()
+    channel = broker.main.channel()
     broker.send(queue, "before")
 
     def child() -> None:
-        queue.declare()
+        queue.bind(channel).declare()
         broker.producer.publish("from the child", queue.name)
         broker.producer.flush()
         assert "from the child" in ready(queue)
@@ -58,6 +63,7 @@ def the_parent_goes_on(broker: Broker) -> None:
         broker.main.close()
 
     in_a_child(child)
+    assert queue.queue_declare(passive=True).consumer_count == 1
     broker.send(queue, "message")
     until(broker.main, lambda: listener.messages)
     listener.messages[0].ack()
@@ -133,3 +139,30 @@ def both_publish(broker: Broker) -> None:
     run_blocking(await_forked, number)
     messages = collect(broker.main, queue, 101)
     assert sorted(message.payload for message in messages) == list(range(101))
+
+
+@case(
+    "a child's message is its own for as long as the child lives, however short the lease is",
+    requires=(*SHARED, "timed leases"),
+    slow=True,
+)
+def living_children(broker: Broker) -> None:
+    queue = broker.queue()
+    connection = broker.connection(lease=LEASE)
+    broker.send(queue, "message")
+
+    def child() -> None:
+        take(queue.bind(connection))
+        run_blocking(time.sleep, 2.25 * LEASE)
+
+    def is_taken() -> bool:
+        return queue.queue_declare(passive=True).message_count == 0
+
+    number = run_forked(child)
+    eventually(is_taken)
+    listener = listen(connection, queue)
+    linger(connection, 1.75 * LEASE)
+    assert listener.messages == []
+    run_blocking(await_forked, number)
+    until(connection, lambda: listener.messages, BACK_WITHIN)
+    listener.messages[0].ack()
