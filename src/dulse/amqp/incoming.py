@@ -34,13 +34,14 @@ class Incoming(Session):
         that cut this off: nothing is lost and nothing comes twice. Only where it struck in a frame that changes more
         than it tells (a reply, a closing, a message of several frames), ConnectionLost is raised, and is final.
         """
+        if self._torn:
+            cut = self.error or errors.make(errors.ConnectionLost, "an exception struck in a frame; connect again")
+            if self.state is not State.CLOSED:
+                self.events.extend(self._end(cut))
+            raise cut
         if self.state is State.CLOSED:
             self.inbox = []
             return
-        if self._torn:
-            cut = errors.make(errors.ConnectionLost, "an exception struck while a frame was taken in; connect again")
-            self.events.extend(self._end(cut))
-            raise cut
         self.has_heard = True
         self._weigh()
         if self._held < self._needed:

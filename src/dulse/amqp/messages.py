@@ -6,7 +6,7 @@ from struct import Struct
 
 from dulse.amqp import frames, properties
 from dulse.amqp.delivery import Content
-from dulse.amqp.faults import unwritable
+from dulse.amqp.faults import misuse, unwritable
 from dulse.amqp.methods import basic
 from dulse.model.message import Properties, Returned
 
@@ -92,7 +92,7 @@ def returned(content: Content) -> Returned:
     """Give a message that the broker returned, in the words of the transport's contract."""
     method = content.method
     if not isinstance(method, basic.Return):
-        raise unwritable(f"{content.kind.name} returns nothing")
+        raise misuse(f"{content.kind.name} returns no message to its publisher; only basic.return does")
     return Returned(
         method.reply_code, method.reply_text, method.exchange, method.routing_key, content.properties, content.body
     )
