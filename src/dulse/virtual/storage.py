@@ -212,7 +212,11 @@ class Storage(Protocol):
         ...
 
     def purge(self, queue: str, *, until: float | None = None) -> int:
-        """Delete the ready records of a queue; gives their number."""
+        """Delete the ready records of a queue; gives their number.
+
+        The one call that need not be a single step: many may go in several, so that nobody waits for long. Cut short,
+        it has deleted some, and can be called again.
+        """
         ...
 
     # ------------------------------------------------------------------------------------------ catalogue

@@ -325,36 +325,3 @@ def test_a_write_that_the_system_refuses_loses_nothing_of_what_was_stored(tmp_pa
     stored, ready = map(int, done.stdout.split())
     assert stored > 10
     assert ready == stored + 1
-
-
-def frames_in_log(storage: SQLiteStorage) -> int:
-    frames: int = storage._connections.once(None, lambda c: c.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
-    return frames
-
-
-def test_a_log_that_has_become_long_is_emptied_by_a_sweep(tmp_path: Path) -> None:
-    with storage_at(tmp_path / "broker") as storage:
-        reader = sqlite3.connect(tmp_path / "broker", isolation_level=None)
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM meta").fetchall()
-        storage.put([Put(b"x" * 10_000, [Target("q")])] * 2000)
-        assert frames_in_log(storage) > 4000
-        storage.sweep()
-        assert frames_in_log(storage) > 4000
-        reader.close()
-
-        storage.sweep()
-
-        assert frames_in_log(storage) == 0
-
-
-def test_space_of_records_that_are_gone_is_used_again(tmp_path: Path) -> None:
-    with storage_at(tmp_path / "broker") as storage:
-        sizes = []
-        for _ in range(10):
-            storage.put([Put(b"x" * 5000, [Target("q")])] * 100)
-            taken = storage.reserve([("q", 100)], "owner", 60_000)[0]
-            storage.settle([leased.token for leased in taken], "owner")
-            sizes.append(storage._connections.once(None, lambda c: c.execute("PRAGMA page_count").fetchone()[0]))
-
-    assert sizes[-1] <= sizes[0] * 1.1

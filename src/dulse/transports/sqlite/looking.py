@@ -8,15 +8,18 @@ from typing import Final
 
 from dulse.model.records import Depth, Peeked
 from dulse.transports.sqlite.clocks import wall_ms
-from dulse.transports.sqlite.taking import HEADS
+from dulse.transports.sqlite.taking import HEADS, TAKE_HEADS
 
-__all__ = ["data_version", "depth", "drop", "has_ready", "peek", "purge", "ready_queues"]
+__all__ = ["count_ready", "data_version", "depth", "drop", "has_ready", "peek", "purge", "ready_queues"]
 
 IS_READY: Final = "SELECT 1 FROM ready WHERE queue = ? LIMIT 1"
 TALLY: Final = "SELECT count, bytes FROM tally WHERE queue = ?"
 COUNT: Final = "SELECT count(*), coalesce(sum(size), 0) FROM ready WHERE queue = ?"
 COUNT_LEASED: Final = "SELECT queue, count(*) FROM leased GROUP BY queue"
 COUNT_DELAYED: Final = "SELECT queue, count(*) FROM delayed GROUP BY queue"
+COUNT_READY: Final = "SELECT count(*) FROM ready WHERE queue = ?"
+LAST_OF_STEP: Final = "SELECT rank, id FROM ready WHERE queue = ? ORDER BY rank, id LIMIT 1 OFFSET ?"
+PURGE_HEADS: Final = "DELETE FROM record WHERE id IN (SELECT id FROM ready WHERE queue = ? AND (rank, id) <= (?, ?))"
 PURGE: Final = "DELETE FROM record WHERE id IN (SELECT id FROM ready WHERE queue = ?)"
 PURGE_READY: Final = "DELETE FROM ready WHERE queue = ?"
 DROP: Final = (
@@ -85,10 +88,21 @@ def peek(connection: sqlite3.Connection, queue: str, count: int) -> list[Peeked]
     ]
 
 
-def purge(connection: sqlite3.Connection, queue: str) -> int:
-    """Delete the ready records of a queue; gives their number."""
-    purged = connection.execute(PURGE, (queue,)).rowcount
-    connection.execute(PURGE_READY, (queue,))
+def count_ready(connection: sqlite3.Connection, queue: str) -> int:
+    """Count the ready records of a queue."""
+    number: int = connection.execute(COUNT_READY, (queue,)).fetchone()[0]
+    return number
+
+
+def purge(connection: sqlite3.Connection, queue: str, limit: int) -> int:
+    """Delete up to `limit` ready records of a queue, those that come next; gives their number."""
+    last = connection.execute(LAST_OF_STEP, (queue, limit - 1)).fetchone()
+    if last is None:
+        purged = connection.execute(PURGE, (queue,)).rowcount
+        connection.execute(PURGE_READY, (queue,))
+    else:
+        purged = connection.execute(PURGE_HEADS, (queue, *last)).rowcount
+        connection.execute(TAKE_HEADS, (queue, *last))
     return purged
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import sys
 import time
@@ -45,10 +46,26 @@ that becomes free; a system's build may have changed the defaults of the others.
 LONG_LOG: Final = 16 << 20
 """Bytes of the write-ahead log above which `sweep` empties it."""
 
+VERY_LONG_LOG: Final = 32 << 20
+"""Bytes of the log above which all who write empty it first: `sweep` finds no moment for it when many write."""
+
+LOOK_AT_LOG: Final = 16
+"""Writes between two looks at its size."""
+
+CUT_WITHIN: Final = 1.0
+CUT_AGAIN: Final = 5.0
+"""Seconds for which a writer tries to empty the log, and after which it tries again, as somebody reads for long."""
+
 GONE: Final = (
     errors.StorageError,
     "was deleted or replaced while it was in use; what was published since then is lost with it: open a new connection",
 )
+
+PURGE_STEP: Final = 2000
+"""Records purged while nobody else can write."""
+
+PURGE_PAUSE: Final = 0.01
+"""Seconds between two such steps, in which others get the lock."""
 
 MAX_RECORD: Final = 999_000_000
 
@@ -95,6 +112,8 @@ class SQLiteStorage:
     def _begin(self) -> None:
         self._bell = Bell(self._place.wal, push=self._capabilities.wake == "push")
         self._numbers = itertools.count(int.from_bytes(os.urandom(7), "big"))
+        self._writes = 0
+        self._cut_at = 0.0
         self._registered: set[str] = set()
         self._reborn: set[str] = set()
 
@@ -155,6 +174,7 @@ class SQLiteStorage:
         until: float | None = None,
     ) -> Sequence[Problem]:
         """Write all puts into all their targets, if every guard holds; committed when it returns."""
+        self._bound_log(until)
         if publisher is not None:
             self._publisher = publisher[0]
         elif len(puts) == 1 and len(guards) < len(putting.PUT_GUARDED):
@@ -169,6 +189,18 @@ class SQLiteStorage:
                 self._connections.read(until, putting.check_guards, guards)
                 return ()
         return self._connections.write(until, putting.put_all, puts, guards, publisher, park)
+
+    def _bound_log(self, until: float | None) -> None:
+        """Empty the log now and then where it has become very long; whoever waits for that does not lengthen it."""
+        self._writes += 1
+        if self._writes % LOOK_AT_LOG or self._place.log_size() <= VERY_LONG_LOG or time.monotonic() < self._cut_at:
+            return
+        end = min(time.monotonic() + CUT_WITHIN, math.inf if until is None else until)
+        while self._place.log_size() > VERY_LONG_LOG:
+            if time.monotonic() >= end:
+                self._cut_at = end + CUT_AGAIN
+                return
+            self._connections.once(until, sweeping.cut_log)
 
     def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Tell the last number of the publisher named last; every put was decided when it returned."""
@@ -314,8 +346,16 @@ class SQLiteStorage:
         return self._connections.once(until, looking.peek, queue, count)
 
     def purge(self, queue: str, *, until: float | None = None) -> int:
-        """Delete the ready records of a queue."""
-        return self._connections.write(until, looking.purge, queue)
+        """Delete the ready records of a queue, many in several steps, between which others write."""
+        left = self._connections.once(until, looking.count_ready, queue)
+        purged = 0
+        while True:
+            done = self._connections.write(until, looking.purge, queue, min(PURGE_STEP, max(1, left)))
+            purged += done
+            left -= done
+            if left <= 0 or not done:
+                return purged
+            time.sleep(PURGE_PAUSE)
 
     # ----------------------------------------------------------------------------------------- catalogue
 
