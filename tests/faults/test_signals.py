@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from dulse import Connection, Queue
-from tests.faults import parts
+from tests.faults import parts, storming
 from tests.faults.programs import Program
 
 pytestmark = [pytest.mark.kill, pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")]
@@ -78,3 +78,15 @@ def test_an_interrupted_drain_loses_nothing(sqlite_url: str, programs: list[Prog
             rest.append(message.payload)
     assert sorted({*report["settled"], *rest}) == list(range(3000))
     assert len(report["settled"]) > 100
+
+
+def test_nothing_is_lost_and_nothing_stays_leased_in_a_storm_of_signals(url: str, programs: list[Program]) -> None:
+    program = Program(storming.drain_in_a_storm, url, 20_000, 4000)
+    programs.append(program)
+
+    report = program.hear(90)
+
+    assert report["struck"] > 500
+    assert report["left"] == [0, 0, 0]
+    assert sorted(report["settled"]) == list(range(20_000))
+    assert program.finish() == 0

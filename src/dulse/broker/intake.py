@@ -184,7 +184,11 @@ class Intake:
                 ready.rotate(-1)
                 continue
             buffer = source.buffer
-            leased = buffer.popleft()
+            try:
+                leased = buffer.popleft()
+            except IndexError:  # an interrupted step has left it here
+                ready.popleft()
+                continue
             if not buffer:
                 ready.popleft()
             elif len(ready) > 1:
@@ -253,6 +257,12 @@ class Intake:
                 self._ready.append(source)
             source.buffer.append(leased)
         return orphans
+
+    def waiting(self) -> list[Leased]:
+        """Give everything that waits, and make sure that it has its turn, also after a step that was cut short."""
+        sources = [source for source in self._sources.values() if source.buffer]
+        self._ready = deque(sources)
+        return [leased for source in sources for leased in source.buffer]
 
     def empty(self) -> list[Leased]:
         """Give everything that waits, and keep nothing."""

@@ -61,6 +61,10 @@ class Ledger(Generic[T]):
         """Give the tag of the oldest delivery that is not settled."""
         return next(iter(self._entries), None)
 
+    def entries(self) -> list[T]:
+        """Give everything that is not settled, the oldest first."""
+        return list(self._entries.values())
+
     def take_all(self) -> list[T]:
         """Remove everything, the oldest first."""
         entries = list(self._entries.values())

@@ -202,9 +202,8 @@ class MemoryStorage:
 
     def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
         """Delete taken records for good."""
-        store = self._store
-        with store.lock:
-            return store.settle(tokens, owner)
+        with self._store.lock:
+            return self._store.settle(tokens, owner)
 
     def release(
         self,
@@ -216,9 +215,8 @@ class MemoryStorage:
         until: float | None = None,
     ) -> Sequence[Token]:
         """Put taken records back to their old places."""
-        store = self._store
-        with store.lock:
-            return store.give_back(tokens, owner, delay_ms, counted=counted)
+        with self._store.lock:
+            return self._store.give_back(tokens, owner, delay_ms, counted=counted)
 
     def forward(
         self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
@@ -239,6 +237,11 @@ class MemoryStorage:
         with self._store.lock:
             self._register(owner)
         return True
+
+    def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:
+        """Name what an owner holds."""
+        with self._store.lock:
+            return list(self._store.owners.get(owner, ()))
 
     def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
         """Name the owners whose Storage object is gone."""
@@ -323,10 +326,7 @@ class MemoryStorage:
         store = self._store
         with store.lock:
             found = [store.queues.get(name) for name in queues]
-            return [
-                Depth(0, 0, 0, 0) if each is None else Depth(each.ready(), each.leased, each.delayed, each.size())
-                for each in found
-            ]
+            return [Depth(0, 0, 0, 0) if each is None else store.depth(each) for each in found]
 
     def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
         """Look at the records that come next."""

@@ -107,6 +107,9 @@ class ImmediateStorage:
     async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:  # noqa: D102
         return self._storage.renew(owner, lease_ms, until=until)
 
+    async def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:  # noqa: D102
+        return self._storage.held(owner, until=until)
+
     async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:  # noqa: D102
         return self._storage.dead_owners(until=until)
 

@@ -228,6 +228,9 @@ class ThreadedStorage:
             self._kept.drop(owner)
         return known
 
+    async def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:  # noqa: D102
+        return await self._call(partial(self._storage.held, owner), until)
+
     async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:  # noqa: D102
         return await self._call(self._storage.dead_owners, until)
 

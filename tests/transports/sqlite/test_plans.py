@@ -22,6 +22,7 @@ SMALL = {
     looking.DROP[4]: "seldom",
     owning.DEAD: "one row a connection",
     owning.HELD: "seldom, and what is in work is little",
+    owning.TOKENS: "after an interruption only, and what is in work is little",
     putting.FORGET_PUBLISHERS: "once in the life of a publisher",
 }
 """Statements that may look at every row of a small table."""

@@ -116,6 +116,9 @@ class BlockingForm:
     def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         return self._run(self._storage.renew(owner, lease_ms, until=until))
 
+    def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:
+        return self._run(self._storage.held(owner, until=until))
+
     def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
         return self._run(self._storage.dead_owners(until=until))
 

@@ -40,7 +40,7 @@ CHANGING = [
     "purge",
     "change",
 ]
-LOOKING = ["renew", "dead_owners", "depth", "peek", "read", "revisions", "groups"]
+LOOKING = ["renew", "held", "dead_owners", "depth", "peek", "read", "revisions", "groups"]
 
 
 class Deadlines(StorageBench):
@@ -68,6 +68,7 @@ class Deadlines(StorageBench):
             "release": partial(storage.release, held, OWNER),
             "forward": partial(storage.forward, held[0], OWNER, [Put(payload, [Target("q")])]),
             "renew": partial(storage.renew, OWNER, LONG_MS),
+            "held": partial(storage.held, OWNER),
             "dead_owners": storage.dead_owners,
             "forget": partial(storage.forget, OWNER, force=True),
             "sweep": storage.sweep,

@@ -92,6 +92,23 @@ class Owning(StorageBench):
         assert storage.renew(OWNER, LONG_MS)
         assert OWNER not in neighbour.dead_owners()[0]
 
+    def test_an_owner_is_told_what_it_holds(self, storage: Storage, neighbour: Storage) -> None:
+        self.put(storage, "q", b"1", b"2", b"3")
+        self.put(storage, "r", b"4")
+        mine = self.take(storage, "q", 2) + self.take(storage, "r")
+        self.take(neighbour, "q", owner=OTHER)
+
+        assert sorted(storage.held(OWNER)) == sorted(tokens(mine))
+
+        storage.settle(tokens(mine[:1]), OWNER)
+        storage.release(tokens(mine[1:2]), OWNER)
+        assert list(storage.held(OWNER)) == tokens(mine[2:])
+
+    def test_an_owner_that_holds_nothing_or_is_unknown_is_told_so(self, storage: Storage) -> None:
+        storage.renew(OWNER, LONG_MS)
+
+        assert list(storage.held(OWNER)) == list(storage.held("never seen")) == []
+
     # -------------------------------------------------------------------------- changes for the dead alone
 
     def test_a_change_for_a_dead_owner_is_not_made_while_it_lives(self, storage: Storage, neighbour: Storage) -> None:

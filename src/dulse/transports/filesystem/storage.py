@@ -313,6 +313,11 @@ class FilesystemStorage:
             return False
         return True
 
+    def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:
+        """Name what an owner holds."""
+        with self._step(until) as step:
+            return [(held.folder, held.name) for held in step.broker.owners.held(owner)]
+
     def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
         """Name the owners past their time, all those of before a reboot among them."""
         with self._step(until) as step:

@@ -30,20 +30,19 @@ def _size(payloads: Iterable[Payload]) -> int:
 class MemoryQueue:
     """Not locked: the store holds its lock around every use."""
 
-    __slots__ = ("bytes", "delayed", "leased", "levels", "name", "order")
+    __slots__ = ("bytes", "delayed", "levels", "name", "order")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.levels: dict[int, Level] = {}
         self.order: list[Level] = []
         """The same levels, the highest priority first."""
-        self.leased = 0
         self.delayed = 0
         self.bytes: int | None = None
         """Bytes of the ready records: not counted before somebody asks, then followed until the queue is empty."""
 
     def __repr__(self) -> str:
-        return f"<MemoryQueue {self.name!r}: {self.ready()} ready, {self.leased} leased, {self.delayed} delayed>"
+        return f"<MemoryQueue {self.name!r}: {self.ready()} ready, {self.delayed} delayed>"
 
     def level(self, priority: int) -> Level:
         """Give the records of one priority, which may be none so far."""

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
-from dulse.model.records import Leased, Payload, Problem, Target, Token
+from dulse.model.records import Depth, Leased, Payload, Problem, Target, Token
 from dulse.policy.clocks import Clock
 from dulse.transports.memory_store.catalogue import MemoryCatalogue
 from dulse.transports.memory_store.queue import Entry, Level, MemoryQueue
@@ -115,7 +115,6 @@ class MemoryStore:
                 _, payload, since, ttl_ms, deliveries, _, _ = held[token] = level[0]
                 pop()
                 taken.append(_new(Leased, (token, name, payload, deliveries + 1, int((now - since) * 1000), ttl_ms)))
-            queue.leased += number
             wanted -= number
             if wanted <= 0:
                 break
@@ -156,7 +155,6 @@ class MemoryStore:
         token = next(self.tokens)
         held[token] = (order, payload, since, ttl_ms, deliveries - 1, queue, priority)
         level.popleft()
-        queue.leased += 1
         return Leased(token, queue.name, payload, deliveries, int((now - since) * 1000), ttl_ms)
 
     def settle(self, tokens: Iterable[Token], owner: str) -> list[Token]:
@@ -169,9 +167,12 @@ class MemoryStore:
             entry = held.pop(token, None)
             if entry is None:
                 lost.append(token)
-            else:
-                entry[5].leased -= 1
         return lost
+
+    def depth(self, queue: MemoryQueue) -> Depth:
+        """Count what a queue holds; the leased records one by one, since a counter would not outlive interruptions."""
+        leased = sum(entry[5] is queue for held in self.owners.values() for entry in held.values())
+        return Depth(queue.ready(), leased, queue.delayed, queue.size())
 
     def give_back(self, tokens: Iterable[Token], owner: str, delay_ms: int = 0, *, counted: bool = True) -> list[Token]:
         """Make leased records ready at their old places, now or later; gives the tokens that are not the owner's."""
@@ -191,7 +192,6 @@ class MemoryStore:
             else:
                 self._restore(entry)
             del held[token]  # after it has its place: an interruption may repeat a record, never lose it
-            queue.leased -= 1
         if not delay_ms:
             for queue in dict.fromkeys(entry[5] for entry, _ in found):
                 self.waiters.tell(queue.name)
@@ -245,10 +245,9 @@ class MemoryStore:
         if queue.delayed:
             self.delayed = [each for each in self.delayed if each[3][5] is not queue]
             heapify(self.delayed)
-        if queue.leased:
-            for held in self.owners.values():
-                for token in [token for token, entry in held.items() if entry[5] is queue]:
-                    del held[token]
+        for held in self.owners.values():
+            for token in [token for token, entry in held.items() if entry[5] is queue]:
+                del held[token]
         self.waiters.tell(name)
 
     # ------------------------------------------------------------------------------------------- waiting

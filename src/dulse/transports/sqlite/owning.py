@@ -8,7 +8,7 @@ from typing import Final
 
 from dulse.transports.sqlite.clocks import boot_ms
 
-__all__ = ["Held", "dead_owners", "forget", "hold", "is_dead", "renew"]
+__all__ = ["Held", "dead_owners", "forget", "held", "hold", "is_dead", "renew"]
 
 OWNER: Final = "SELECT key, boot, expires FROM owner WHERE name = ?"
 ADD_OWNER: Final = "INSERT INTO owner (name, boot, expires) VALUES (?, ?, ?)"
@@ -18,6 +18,7 @@ DROP_OWNER: Final = "DELETE FROM owner WHERE key = ?"
 DEAD: Final = "SELECT name FROM owner WHERE boot <> ? OR expires <= ?"
 NEXT_DEATH: Final = "SELECT min(expires) FROM owner WHERE boot = ? AND expires > ?"
 HELD: Final = "SELECT id FROM leased WHERE owner = ? LIMIT ?"
+TOKENS: Final = "SELECT id, token FROM leased WHERE owner = (SELECT key FROM owner WHERE name = ?)"
 GIVE_BACK: Final = """
 INSERT INTO ready
 SELECT record.queue, record.rank, record.id, leased.deliveries, length(record.payload), record.dies
@@ -60,6 +61,11 @@ def slack(lease_ms: int) -> int:
 def renew(connection: sqlite3.Connection, owner: str, lease_ms: int, boot: str) -> bool:
     """Keep an owner for `lease_ms` from now; False: it was not known, or had been declared dead."""
     return hold(connection, owner, lease_ms, boot, 0)[1]
+
+
+def held(connection: sqlite3.Connection, owner: str) -> list[tuple[int, int]]:
+    """Give the tokens of all that an owner holds."""
+    return connection.execute(TOKENS, (owner,)).fetchall()
 
 
 def dead_owners(connection: sqlite3.Connection, boot: str) -> tuple[Sequence[str], float | None]:

@@ -304,6 +304,10 @@ class SQLiteStorage:
             return False
         return True
 
+    def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:
+        """Name what an owner holds."""
+        return self._connections.once(until, owning.held, owner)
+
     def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
         """Name the owners past their time, all those of before a reboot among them."""
         return self._connections.read(until, owning.dead_owners, self._boot)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dulse import errors
 from dulse.broker.dead_letters import Reason
-from dulse.model.records import Leased
+from dulse.model.records import Leased, Token
 from dulse.virtual.aio.setting_aside import set_aside
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Debts:
     def __init__(self, transport: VirtualTransport) -> None:
         self._transport = transport
         self._owed: list[tuple[Leased, Deed]] = []
+        self._paying: dict[int, list[tuple[Leased, Deed]]] = {}
+        """What is being paid, and what was when the payer was cut short."""
 
     def __repr__(self) -> str:
         return f"<Debts: {len(self._owed)} records>"
@@ -45,11 +47,23 @@ class Debts:
     def clear(self) -> None:
         """Owe nothing any more: the records are not ours; the caller holds the mutex."""
         self._owed.clear()
+        self._paying.clear()
+
+    def known(self) -> tuple[set[Token], list[list[tuple[Leased, Deed]]]]:
+        """Give the tokens of all that is owed, and the parts that are being paid; the caller holds the mutex."""
+        parts = list(self._paying.values())
+        return {leased.token for part in [self._owed, *parts] for leased, _ in part}, parts
+
+    def restore(self, part: list[tuple[Leased, Deed]]) -> None:
+        """Owe what was being paid when that was cut short; the caller holds the mutex."""
+        if self._paying.pop(id(part), None) is not None:
+            self._owed.extend(part)
 
     async def pay(self, until: float | None = None) -> None:
         """Do what is owed. What fails is logged and done later, so that one bad record stops nothing else."""
         with self._transport.mutex:
-            owed, self._owed = self._owed, []
+            owed = self._owed
+            self._paying[id(owed)], self._owed = owed, []  # one step: no signal's handler runs within it
         try:
             await self._put_back(owed, until)
             while owed:
@@ -59,9 +73,8 @@ class Debts:
             owed.append(owed.pop(0))  # let others go first next time
             logger.warning("%d messages are given back or dead-lettered later: %s", len(owed), problem)
         finally:
-            if owed:
-                with self._transport.mutex:
-                    self._owed.extend(owed)
+            with self._transport.mutex:
+                self.restore(owed)
 
     async def _put_back(self, owed: list[tuple[Leased, Deed]], until: float | None) -> None:
         """Release all that goes back to its queue, in one step for each kind."""

@@ -16,9 +16,6 @@ logger = logging.getLogger("dulse.virtual")
 OVERDUE = 0.002
 """Seconds after which settled deliveries are written before another message is handed over."""
 
-UNDONE = (Exception, KeyboardInterrupt, SystemExit)
-"""After these a write is repeated; a cancelled one goes on by itself."""
-
 
 class Settlements:
     """What one owner has settled. `on_first` is called when there begins to be something to write."""
@@ -30,7 +27,10 @@ class Settlements:
         self._on_first = on_first
         self.tokens: list[Token] = []
         """What is to be written; look, and leave it to the methods."""
-        self._writing = 0
+        self._writing: dict[int, list[Token]] = {}
+        """What is being written, and what was when the writer was cut short."""
+        self._doubtful: set[Token] = set()
+        """What may have been written by a call that failed or was cancelled."""
         self._written = Signal()
         self.due = 0.0
         """When they are written before another message is handed over, on time.monotonic()."""
@@ -48,27 +48,40 @@ class Settlements:
             self._on_first()
 
     def take(self) -> list[Token]:
-        """Give what is to be written, to whoever writes it now; the caller holds the mutex."""
-        tokens, self.tokens = self.tokens, []
+        """Give what is to be written, to whoever writes it now and says `written` or `restore` then.
+
+        The caller holds the mutex.
+        """
+        tokens = self.tokens
+        if not tokens:
+            return []
+        self._writing[id(tokens)], self.tokens = tokens, []  # one step: no signal's handler runs within it
         return tokens
+
+    def clear(self) -> None:
+        """Write nothing of what was settled so far: it is not ours any more; the caller holds the mutex."""
+        self.tokens = []
+        self._writing.clear()
 
     async def write(self, until: float | None = None) -> None:
         """Delete what was settled so far."""
         with self._mutex:
             tokens = self.take()
-            self._writing += bool(tokens)
         if not tokens:
             return
         try:
             lost = await self._storage.settle(tokens, self._owner, until=until)
-        except UNDONE:
+        except BaseException:
             self.restore(tokens)
             raise
-        finally:
-            with self._mutex:
-                self._writing -= 1
-            self._written.notify()
+        self.written(tokens, lost)
+
+    def written(self, tokens: list[Token], lost: Sequence[Token]) -> None:
+        """Know that the store has deleted all of these but the `lost` ones."""
+        self._writing.pop(id(tokens), None)
+        self._written.notify()
         self.report_lost(lost)
+        self._doubtful.difference_update(tokens)
 
     async def flush(self, until: float) -> None:
         """Delete what was settled so far, also what others are writing just now. Raises StorageBusy."""
@@ -81,14 +94,24 @@ class Settlements:
                 text = "what was acknowledged is still being written: look for what holds the store, or allow more time"
                 raise errors.make(errors.StorageBusy, text)
 
-    def restore(self, tokens: Sequence[Token]) -> None:
-        """Have records deleted with a later write, since this one failed."""
+    def restore(self, tokens: list[Token]) -> None:
+        """Have records deleted with a later write, since nobody knows what became of this one."""
         with self._mutex:
+            if self._writing.pop(id(tokens), None) is None:
+                return
+            self._doubtful.update(tokens)
             for token in tokens:
                 self.add(token)
+        self._written.notify()
+
+    def known(self) -> tuple[set[Token], list[list[Token]]]:
+        """Give all that is to be deleted, and the parts that are being written; the caller holds the mutex."""
+        parts = list(self._writing.values())
+        return {token for part in [self.tokens, *parts] for token in part}, parts
 
     def report_lost(self, tokens: Sequence[Token]) -> None:
         """Tell of records that were settled when they were no longer ours."""
+        tokens = [token for token in tokens if token not in self._doubtful]
         if tokens:
             logger.warning(
                 "%d messages were settled too late: their lease had ended and they were delivered to others "

@@ -24,13 +24,14 @@ from dulse.links.waiting.aio import Mutex, Signal, finished
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Leased, Token
 from dulse.policy.clocks import Clock
+from dulse.virtual.aio.audit import Audit
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.aio.channel import VirtualChannel
 from dulse.virtual.aio.debts import Debts
 from dulse.virtual.aio.management import VirtualManagement
 from dulse.virtual.aio.publishing import Dispatch
 from dulse.virtual.aio.roster import Roster
-from dulse.virtual.aio.settlements import UNDONE, Settlements
+from dulse.virtual.aio.settlements import Settlements
 from dulse.virtual.aio.upkeep import Upkeep
 from dulse.virtual.storage import AsyncStorage
 
@@ -47,8 +48,9 @@ hands over what is there, and others' locks are held for moments only."""
 CLOSING = 0.5
 """Seconds left for letting go of the store, at least."""
 
-Event = tuple[Callable[[Any], Any], Any]
-"""Who is to be called in `drain`, and with what: a delivery, or the tag of a consumer that has ended."""
+Event = tuple[Callable[[Any], Any], Any, dict[int, None] | None]
+"""Who is to be called in `drain`, and with what: a delivery, or the tag of a consumer that has ended; and where it is
+noted that nobody was called so far."""
 
 
 class VirtualTransport:
@@ -79,6 +81,7 @@ class VirtualTransport:
         """Somebody waits in the store for messages, and is to be woken when room is made."""
         self._endings: deque[Event] = deque()
         self.debts = Debts(self)
+        self.audit = Audit(self)
         self._last_channel = 0
         self._known: dict[str, tuple[QueueRules, float]] = {}
         """The rules of queues that we may get from, and until when we need not ask again."""
@@ -131,9 +134,17 @@ class VirtualTransport:
         """Hand over one message; see Transport."""
         settlements = self.settlements
         now = time.monotonic()
-        if (settlements.tokens and now > settlements.due) or now > self._upkeep.trusted_until:
-            await self._catch_up(timeout, now)
-        callback, argument = self._next_event() or await self._await_event(timeout)
+        try:
+            if (settlements.tokens and now > settlements.due) or now > self._upkeep.trusted_until:
+                await self._catch_up(timeout, now)
+            callback, argument, unhanded = self._next_event() or await self._await_event(timeout)
+            if unhanded is not None:
+                del unhanded[argument.delivery_tag]
+        except errors.DulseError:
+            raise
+        except BaseException:
+            self.audit.wanted = True
+            raise
         await finished(callback(argument))
 
     async def _catch_up(self, timeout: float | None, now: float) -> None:
@@ -161,7 +172,7 @@ class VirtualTransport:
                 return None
             if consumer.no_ack:
                 self.settlements.add(leased.token)
-            return consumer.on_delivery, delivery
+            return consumer.on_delivery, delivery, None if consumer.no_ack else consumer.channel.unhanded
 
     async def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
@@ -186,8 +197,7 @@ class VirtualTransport:
                     got = await self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
             finally:
                 if leads:  # also when a signal's handler raised as soon as the flag was set: others would wait for ever
-                    with self.mutex:
-                        self.is_fetching = False
+                    self.is_fetching = False
                     self._arrivals.notify()
             if left <= 0 and not got:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
@@ -215,14 +225,14 @@ class VirtualTransport:
         return True
 
     async def _reserve(
-        self, wants: Sequence[tuple[str, int]], settle: Sequence[Token], until: float | None
+        self, wants: Sequence[tuple[str, int]], settle: list[Token], until: float | None
     ) -> Sequence[Leased]:
         try:
             leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle, until=until)
-        except UNDONE:
+        except BaseException:
             self.settlements.restore(settle)
             raise
-        self.settlements.report_lost(lost)
+        self.settlements.written(settle, lost)
         return leased
 
     async def _wait_for_room(self, seconds: float, ticket: object, until: float | None) -> bool:
@@ -302,7 +312,7 @@ class VirtualTransport:
     def tell_end(self, consumer: Consumer) -> None:
         """Have the next drain tell that a consumer has ended; the caller holds the mutex."""
         if consumer.on_cancel is not None:
-            self._endings.append((consumer.on_cancel, consumer.tag))
+            self._endings.append((consumer.on_cancel, consumer.tag, None))
 
     def made_room(self) -> None:
         """Something may be delivered now that could not before: let the drain look."""
@@ -368,7 +378,7 @@ class VirtualTransport:
         with self.mutex:
             self.intake.empty()
             self.debts.clear()
-            self.settlements.take()
+            self.settlements.clear()
 
 
 def _looks_end(timeout: float | None) -> float | None:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from dulse import errors
 from dulse.broker.consumers import decide_cancel, decide_consume
-from dulse.broker.decisions import decide
 from dulse.broker.intake import Consumer, Window
 from dulse.broker.ledger import Ledger
 from dulse.broker.redelivery import redelivery
-from dulse.model.commands import Command, DeclareQueue, DeleteQueue, PurgeQueue, QueueDeclared
+from dulse.model.commands import Command
 from dulse.model.message import Delivery, Outgoing, Properties, Record, Returned
 from dulse.model.records import Leased, Put
 from dulse.transport import OnCancel, OnDelivery, OnReturned
 from dulse.virtual.marks import Marks
 from dulse.virtual.storage import StaleTopology
+from dulse.virtual.sync.commanding import carry_out
 
 if TYPE_CHECKING:
     from dulse.virtual.sync.transport import VirtualTransport
@@ -52,9 +52,11 @@ class VirtualChannel:
         self._mutex = transport.mutex
         self._objects = transport.storage.capabilities.objects
         self._seals = not self._objects or transport.dispatch.restrictions.largest is not None
-        self._ledger: Ledger[Held] = Ledger()
-        self._shared = Window()
+        self.ledger: Ledger[Held] = Ledger()
+        self.shared = Window()
         self._limit = 0
+        self.unhanded: dict[int, None] = {}
+        """The tags of deliveries in the ledger for which nobody has been called yet."""
         self.tags: dict[str, str] = {}
         """The queue of each consumer that the catalogue has of this channel, by tag."""
         self._closed_by = ""
@@ -62,7 +64,7 @@ class VirtualChannel:
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
-        return f"<VirtualChannel {self.number}: {state}, {len(self.tags)} consumers, {self._ledger!r}>"
+        return f"<VirtualChannel {self.number}: {state}, {len(self.tags)} consumers, {self.ledger!r}>"
 
     # ------------------------------------------------------------------------------------------- publish
 
@@ -136,28 +138,10 @@ class VirtualChannel:
         self._check_open(type(command).__name__)
         until = self._transport.deadline(timeout)
         try:
-            return self._execute(command, until)
+            return carry_out(self._transport, command, until)
         except errors.ChannelError as refused:
             self._fail(refused, until)
             raise
-
-    def _execute(self, command: Command, until: float) -> Any:
-        owner, unique = self._transport.owner, os.urandom(16).hex()
-        self._dispatch.restrictions.check_command(command)
-        if isinstance(command, DeleteQueue | PurgeQueue):
-            self._settlements.write(until)
-        reply = self._catalogue.carry_out(lambda view: decide(command, view, owner, unique), until)
-        self._dispatch.forget_unguarded()
-        if isinstance(command, DeclareQueue):
-            self._transport.expire([reply.queue], until)
-            (depth,) = self._storage.depth([reply.queue], until=until)
-            return QueueDeclared(reply.queue, depth.ready, reply.consumer_count)
-        if isinstance(command, PurgeQueue):
-            self._transport.expire([command.queue], until)
-            return self._storage.purge(command.queue, until=until)
-        if isinstance(command, DeleteQueue):
-            self._transport.roster.end_all_of(command.queue)
-        return reply
 
     # ------------------------------------------------------------------------------------------- consume
 
@@ -200,7 +184,7 @@ class VirtualChannel:
             queue,
             self,
             window=Window(self._limit),
-            shared=self._shared,
+            shared=self.shared,
             no_ack=no_ack,
             on_delivery=on_delivery,
             on_cancel=on_cancel,
@@ -243,7 +227,7 @@ class VirtualChannel:
                 self._transport.debts.pay(until)
                 continue
             with self._mutex:
-                tag = self._ledger.skip() if no_ack else self._ledger.add((leased, None))
+                tag = self.ledger.skip() if no_ack else self.ledger.add((leased, None))
                 if no_ack:
                     self._settlements.add(leased.token)
             if leased.deliveries > 1:
@@ -256,7 +240,11 @@ class VirtualChannel:
         """Make the delivery of a picked record; the caller holds the mutex. DecodeError: no message, nothing done."""
         _, _, payload, deliveries, _, _ = leased  # at the price of reading a single field by its name
         record = payload if self._objects else self._dispatch.unseal(payload)
-        tag = self._ledger.skip() if consumer.no_ack else self._ledger.add((leased, consumer.window))
+        if consumer.no_ack:
+            tag = self.ledger.skip()
+        else:
+            tag = self.ledger.add((leased, consumer.window))
+            self.unhanded[tag] = None
         if deliveries > 1:
             return redelivery(tag, leased, record, consumer.tag)
         exchange, routing_key, properties, body = record
@@ -269,15 +257,15 @@ class VirtualChannel:
         try:
             with self._mutex:
                 if multiple:
-                    taken = self._ledger.take_up_to(delivery_tag, _ACK)
+                    taken = self.ledger.take_up_to(delivery_tag, _ACK)
                     self._count_out(taken)
                     for leased, _ in taken:
                         self._settlements.add(leased.token)
                 else:  # the same for one, which nearly every message comes by
-                    leased, window = self._ledger.take(delivery_tag, _ACK)
+                    leased, window = self.ledger.take(delivery_tag, _ACK)
                     if window is not None:
                         window.held -= 1
-                        self._shared.held -= 1
+                        self.shared.held -= 1
                     self._settlements.add(leased.token)
         except errors.ChannelError as refused:
             self._fail(refused, self._transport.deadline(None))
@@ -290,7 +278,7 @@ class VirtualChannel:
         self._check_open("Basic.reject")
         try:
             with self._mutex:
-                ledger = self._ledger
+                ledger = self.ledger
                 taken = ledger.take_up_to(delivery_tag, _REJECT) if multiple else [ledger.take(delivery_tag, _REJECT)]
                 self._count_out(taken)
                 self._transport.debts.owe([leased for leased, _ in taken], "again" if requeue else "rejected")
@@ -304,7 +292,7 @@ class VirtualChannel:
         for _, window in taken:
             if window is not None:
                 window.held -= 1
-                self._shared.held -= 1
+                self.shared.held -= 1
 
     def recover(self, requeue: bool = True, timeout: float | None = None) -> None:
         """Give back all that is not settled; see TransportChannel."""
@@ -318,7 +306,7 @@ class VirtualChannel:
 
     def _owe_everything(self) -> None:
         with self._mutex:
-            taken = self._ledger.take_all()
+            taken = self.ledger.take_all()
             self._count_out(taken)
             self._transport.debts.owe([leased for leased, _ in taken], "again")
 
@@ -332,7 +320,7 @@ class VirtualChannel:
             raise errors.make(errors.InvalidArgument, text)
         with self._mutex:
             if shared:
-                self._shared.limit = count
+                self.shared.limit = count
             else:
                 self._limit = count
         self._transport.made_room()
@@ -341,7 +329,7 @@ class VirtualChannel:
         """Pause or resume deliveries on this channel."""
         self._check_open("Channel.flow")
         with self._mutex:
-            self._shared.flowing = active
+            self.shared.flowing = active
         self._transport.made_room()
 
     def close(self, timeout: float | None = None) -> None:
@@ -382,7 +370,7 @@ class VirtualChannel:
     def end_if_held_longer(self, seconds: float, now: float) -> None:
         """Close this channel if a delivery has been held for so long, as RabbitMQ does by consumer_timeout."""
         with self._mutex:
-            oldest = self._marks.overdue(self._ledger, seconds, now)
+            oldest = self._marks.overdue(self.ledger, seconds, now)
         if oldest is not None:
             text = f"delivery {oldest} was not settled within {seconds} seconds (option max_hold)"
             refused = errors.make(errors.PreconditionFailed, text, method="Basic.deliver")

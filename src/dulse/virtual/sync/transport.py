@@ -26,13 +26,14 @@ from dulse.model.capabilities import Capabilities
 from dulse.model.records import Leased, Token
 from dulse.policy.clocks import Clock
 from dulse.virtual.storage import Storage
+from dulse.virtual.sync.audit import Audit
 from dulse.virtual.sync.catalogue import Catalogue
 from dulse.virtual.sync.channel import VirtualChannel
 from dulse.virtual.sync.debts import Debts
 from dulse.virtual.sync.management import VirtualManagement
 from dulse.virtual.sync.publishing import Dispatch
 from dulse.virtual.sync.roster import Roster
-from dulse.virtual.sync.settlements import UNDONE, Settlements
+from dulse.virtual.sync.settlements import Settlements
 from dulse.virtual.sync.upkeep import Upkeep
 
 logger = logging.getLogger("dulse.virtual")
@@ -48,8 +49,9 @@ hands over what is there, and others' locks are held for moments only."""
 CLOSING = 0.5
 """Seconds left for letting go of the store, at least."""
 
-Event = tuple[Callable[[Any], Any], Any]
-"""Who is to be called in `drain`, and with what: a delivery, or the tag of a consumer that has ended."""
+Event = tuple[Callable[[Any], Any], Any, dict[int, None] | None]
+"""Who is to be called in `drain`, and with what: a delivery, or the tag of a consumer that has ended; and where it is
+noted that nobody was called so far."""
 
 
 class VirtualTransport:
@@ -80,6 +82,7 @@ class VirtualTransport:
         """Somebody waits in the store for messages, and is to be woken when room is made."""
         self._endings: deque[Event] = deque()
         self.debts = Debts(self)
+        self.audit = Audit(self)
         self._last_channel = 0
         self._known: dict[str, tuple[QueueRules, float]] = {}
         """The rules of queues that we may get from, and until when we need not ask again."""
@@ -132,9 +135,17 @@ class VirtualTransport:
         """Hand over one message; see Transport."""
         settlements = self.settlements
         now = time.monotonic()
-        if (settlements.tokens and now > settlements.due) or now > self._upkeep.trusted_until:
-            self._catch_up(timeout, now)
-        callback, argument = self._next_event() or self._await_event(timeout)
+        try:
+            if (settlements.tokens and now > settlements.due) or now > self._upkeep.trusted_until:
+                self._catch_up(timeout, now)
+            callback, argument, unhanded = self._next_event() or self._await_event(timeout)
+            if unhanded is not None:
+                del unhanded[argument.delivery_tag]
+        except errors.DulseError:
+            raise
+        except BaseException:
+            self.audit.wanted = True
+            raise
         callback(argument)
 
     def _catch_up(self, timeout: float | None, now: float) -> None:
@@ -162,7 +173,7 @@ class VirtualTransport:
                 return None
             if consumer.no_ack:
                 self.settlements.add(leased.token)
-            return consumer.on_delivery, delivery
+            return consumer.on_delivery, delivery, None if consumer.no_ack else consumer.channel.unhanded
 
     def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
@@ -187,8 +198,7 @@ class VirtualTransport:
                     got = self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
             finally:
                 if leads:  # also when a signal's handler raised as soon as the flag was set: others would wait for ever
-                    with self.mutex:
-                        self.is_fetching = False
+                    self.is_fetching = False
                     self._arrivals.notify()
             if left <= 0 and not got:
                 raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
@@ -215,15 +225,13 @@ class VirtualTransport:
         self.storage.wait([queue for queue, _ in wants], min(seconds, self._upkeep.next_due(LOOK_AGAIN)))
         return True
 
-    def _reserve(
-        self, wants: Sequence[tuple[str, int]], settle: Sequence[Token], until: float | None
-    ) -> Sequence[Leased]:
+    def _reserve(self, wants: Sequence[tuple[str, int]], settle: list[Token], until: float | None) -> Sequence[Leased]:
         try:
             leased, lost = self.storage.reserve(wants, self.owner, self.lease_ms, settle, until=until)
-        except UNDONE:
+        except BaseException:
             self.settlements.restore(settle)
             raise
-        self.settlements.report_lost(lost)
+        self.settlements.written(settle, lost)
         return leased
 
     def _wait_for_room(self, seconds: float, ticket: object, until: float | None) -> bool:
@@ -303,7 +311,7 @@ class VirtualTransport:
     def tell_end(self, consumer: Consumer) -> None:
         """Have the next drain tell that a consumer has ended; the caller holds the mutex."""
         if consumer.on_cancel is not None:
-            self._endings.append((consumer.on_cancel, consumer.tag))
+            self._endings.append((consumer.on_cancel, consumer.tag, None))
 
     def made_room(self) -> None:
         """Something may be delivered now that could not before: let the drain look."""
@@ -369,7 +377,7 @@ class VirtualTransport:
         with self.mutex:
             self.intake.empty()
             self.debts.clear()
-            self.settlements.take()
+            self.settlements.clear()
 
 
 def _looks_end(timeout: float | None) -> float | None:

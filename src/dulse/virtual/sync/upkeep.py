@@ -28,6 +28,9 @@ SETTLE_WITHIN = 0.010
 LOOK_EVERY = 1.0
 """Seconds between two looks at what other processes may have changed."""
 
+LOOK_AGAIN = 0.3
+"""Seconds between the two looks of an audit: steps that are under way at the first are over at the second."""
+
 AT_ONCE = 100
 """Expired records sent on in one go."""
 
@@ -114,6 +117,8 @@ class Upkeep:
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._look(until)
+            if self._transport.audit.look(until):
+                self._look_at = time.monotonic() + LOOK_AGAIN
 
     def _renew_in_time(self, until: float) -> None:
         """Renew, and soon again where that fails: the lease goes on while we wait."""
