@@ -19,7 +19,7 @@ from tests.servers.folders import data_folder
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.rabbitmq import Installation, PortMapper, RabbitMQ
-from tests.servers.rabbitmq_chroot import DENY_DEPRECATED, ChrootInstallation, debian_13
+from tests.servers.rabbitmq_chroot import ChrootInstallation, DenyingRabbitMQ, debian_13
 from tests.servers.rabbitmq_cluster import RabbitMQCluster
 from tests.servers.redis import RedisServer
 from tests.servers.redis_cluster import RedisCluster
@@ -63,10 +63,10 @@ def authority() -> Iterator[Authority]:
 
 @contextmanager
 def servers_in_folder(inside: Path | None = None) -> Iterator[Path]:
-    """A folder for a server's data, deleted afterwards; what is Absent within is a skip, or a failure in CI."""
+    """A folder to be made for servers, deleted afterwards; what is Absent within is a skip, or a failure in CI."""
     try:
         with data_folder(inside) as made:
-            yield made
+            yield made / "servers"
     except Absent as why:
         skip_or_fail(why)
 
@@ -155,7 +155,7 @@ def rabbitmq4_session() -> Iterator[RabbitMQ]:
     with servers_in_folder(root / "tmp") as where:
         installation = ChrootInstallation(root, where)
         mapper = PortMapper(installation)
-        node = RabbitMQ(installation, mapper, Authority(where / "authority"), settings=DENY_DEPRECATED)
+        node = DenyingRabbitMQ(installation, mapper, Authority(where / "authority"))
         with killed_afterwards(mapper), killed_afterwards(node):
             yield node
 

@@ -48,14 +48,21 @@ class MariaDB(Server):
         )
         self._accounts.write_text("\n".join(rights) + "\n", encoding="ascii")
         self._accounts.chmod(0o644)
+        where = [f"--datadir={self._data}", f"--tmpdir={self.folder}"]
         how = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--extra-file={self._accounts}"]
-        run([*as_user(OWNER), self._install, "--no-defaults", f"--datadir={self._data}", *how])
+        run([*as_user(OWNER), self._install, "--no-defaults", *where, *how])
 
     def command(self) -> Sequence[str]:
         credentials = self.authority.issue("server")
         tls = [f"--ssl-ca={self.authority.certificate}"]
         tls += [f"--ssl-cert={credentials.certificate}", f"--ssl-key={credentials.key}"]
-        where = [f"--datadir={self._data}", f"--bind-address={self.host}", f"--port={self.port}"]
+        # In the common place, one that starts deletes the temporary tables of the others.
+        where = [
+            f"--tmpdir={self.folder}",
+            f"--datadir={self._data}",
+            f"--bind-address={self.host}",
+            f"--port={self.port}",
+        ]
         where += [f"--socket={self.socket}", f"--pid-file={self.folder / 'pid'}"]
         # A killed process loses nothing of what the kernel has, so nothing needs to reach the disk.
         quick = ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--skip-name-resolve"]

@@ -126,7 +126,7 @@ def wait_until(is_so: Callable[[], bool], what: str, within: float = START_WITHI
         sleep(GLANCE)
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None, within: float = 60.0) -> str:
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None, within: float = START_WITHIN) -> str:
     """Run a command to its end and give what it printed; CalledProcessError has that too."""
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=within, env=environment, stdin=subprocess.DEVNULL

@@ -33,9 +33,10 @@ class Installation:
     version = "3.10"
 
     def __init__(self, folder: Path) -> None:
-        """Keep the data of all nodes in `folder`; Absent where it is not installed."""
+        """Keep the data of all nodes in `folder`, which is made if need be; Absent where it is not installed."""
         self.folder = folder
         self.require()
+        folder.mkdir(parents=True, exist_ok=True)
 
     def require(self) -> None:
         """Raise Absent where it is not installed."""

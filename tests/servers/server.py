@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ class Server(ABC):
         """Start it, unless it runs, and block until it serves."""
         if not self.is_running:
             if self._process is None:
-                self.prepare()
+                self._prepare()
             self._process = Process(self.command(), self.folder / "log", self.environment, self.owner)
         if wait:
             self.wait_until_ready()
@@ -73,7 +74,7 @@ class Server(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make its data and configuration, once."""
+        """Make its data and configuration, once, in a folder that may be missing."""
 
     @abstractmethod
     def command(self) -> Sequence[str]:
@@ -82,6 +83,13 @@ class Server(ABC):
     @abstractmethod
     def is_ready(self) -> bool:
         """Tell whether it serves."""
+
+    def _prepare(self) -> None:
+        try:
+            self.prepare()
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)  # the next attempt shall not find half of it
+            raise
 
     def _started(self) -> Process:
         assert self._process is not None, f"{self!r} has not been started"
