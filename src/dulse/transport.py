@@ -59,6 +59,10 @@ class Settings(NamedTuple):
     timeout: float = 30.0
     """Seconds that any call may take which names no timeout of its own."""
     observer: Observer | None = None
+    places: Sequence[Parameters] = ()
+    """All brokers that may be connected to, that of `parameters` first; for transports that reconnect by themselves."""
+    password: Callable[[], str] | None = None
+    """Gives the password that is valid now; None: the one in `parameters` is for good."""
 
 
 class TransportChannel(Protocol):

@@ -109,6 +109,7 @@ class BrokerAddress:
 
     def _lead_to(self, place: str | None) -> None:
         """Take over the parts of a URL or host name; what it leaves open is as given to the constructor."""
+        self._place = place
         parts = {**self._given, "hostname": place}
         if place is not None and "://" in place:
             parts.update(_parts_of_url(place, self._given))
@@ -167,7 +168,19 @@ class BrokerAddress:
             options["heartbeat"] = self.heartbeat
         if driver.default_port is not None and self.login_method is not None:
             options["login_method"] = self.login_method
-        return Settings(parameters, options, self.clock, observer=self.observer)
+        secret = self.password if callable(self.password) else None
+        places = (parameters, *self._other_places(parameters.password))
+        return Settings(parameters, options, self.clock, observer=self.observer, places=places, password=secret)
+
+    def _other_places(self, password: str | None) -> Iterator[Parameters]:
+        """Give the alternates that the same driver serves, those that come next first."""
+        at = self.alt.index(self._place) if self._place in self.alt else -1
+        for place in [*self.alt[at + 1 :], *self.alt[: max(at, 0)]]:
+            other = object.__new__(BrokerAddress)
+            other.__dict__.update(self.__dict__)
+            other._lead_to(place)
+            if other.driver is self.driver:
+                yield other._parameters(password if callable(other.password) else other.password)
 
     def parameters(self) -> Parameters:
         """Give the address as a driver understands it; a password that is a callable is called."""

@@ -31,7 +31,9 @@ class LinkSetup:
     """All that a link needs to know; times are seconds, sizes bytes."""
 
     destinations: Sequence[Destination]
-    """Tried in this order, and after a loss in a circle."""
+    """Tried in a circle after a loss."""
+    own: int = 1
+    """How many of them, from the first on, `open` tries; the others belong to who makes several links."""
     timeout: float = 30.0
     """What a call may take that names no timeout of its own."""
     connect_timeout: float = 5.0

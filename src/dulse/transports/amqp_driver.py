@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dulse.amqp.sasl import AMQPlain, External, Mechanism, Plain
 from dulse.amqp.settings import CAPABILITIES
 from dulse.amqp.settings import Settings as EngineSettings
@@ -38,8 +40,11 @@ def setup_from(settings: Settings) -> LinkSetup:
     options = build(AmqpOptions, settings.options, of="the amqp transport")
     observer = settings.observer
     uri = settings.parameters.as_uri()
+    own = _destinations(settings.parameters, settings.password, options)
+    others = [each for place in settings.places[1:] for each in _destinations(place, settings.password, options)]
     return LinkSetup(
-        destinations=tuple(_destinations(settings.parameters, options)),
+        destinations=(*own, *others),
+        own=len(own),
         timeout=settings.timeout,
         confirms=options.confirm_publish != "off",
         waits_for_confirms=options.confirm_publish in {True, "true"},
@@ -52,11 +57,11 @@ def setup_from(settings: Settings) -> LinkSetup:
     )
 
 
-def _destinations(parameters: Parameters, options: AmqpOptions) -> list[Destination]:
+def _destinations(parameters: Parameters, secret: Callable[[], str] | None, options: AmqpOptions) -> list[Destination]:
     secured = parameters.transport == "amqps"
     tls = tls_from(options.ssl or (True if secured else None))
     wishes = EngineSettings(
-        mechanisms=_mechanisms(parameters, options),
+        mechanisms=_mechanisms(parameters, secret, options),
         virtual_host=parameters.virtual_host or "/",
         channel_max=options.channel_max,
         frame_max=options.frame_max,
@@ -68,9 +73,11 @@ def _destinations(parameters: Parameters, options: AmqpOptions) -> list[Destinat
     return [Destination(place, wishes, tls) for place in found]
 
 
-def _mechanisms(parameters: Parameters, options: AmqpOptions) -> tuple[Mechanism, ...]:
+def _mechanisms(
+    parameters: Parameters, secret: Callable[[], str] | None, options: AmqpOptions
+) -> tuple[Mechanism, ...]:
     user = "guest" if parameters.userid is None else parameters.userid
-    password = "guest" if parameters.password is None else parameters.password
+    password = secret or ("guest" if parameters.password is None else parameters.password)
     known: dict[str, Mechanism] = {
         "PLAIN": Plain(user, password),
         "AMQPLAIN": AMQPlain(user, password),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections import deque
 from time import monotonic
 from typing import TypeVar
 
 from dulse import errors
 from dulse.amqp.delivery import Delivery
+from dulse.amqp.engine import Engine
 from dulse.amqp.messages import Writer, written_anew
 from dulse.amqp.methods import basic
 from dulse.amqp.states import State
@@ -54,7 +56,7 @@ class Link(Delivering):
 
     def open(self, timeout: float) -> None:
         """Connect and log in within so many seconds."""
-        connected, engine = shake_hands(self._setup.destinations[0], monotonic() + timeout)
+        connected, engine = self._connect(monotonic() + timeout)
         line = self._line
         with line.lock:
             line.stream = Stream(connected)
@@ -64,6 +66,18 @@ class Link(Delivering):
         self._tending = Tending(self, line)
         line.call_keeper = self._call_keeper
         keeper().add(self._tending)
+
+    def _connect(self, deadline: float) -> tuple[socket.socket, Engine]:
+        own = self._setup.destinations[: self._setup.own]
+        for index, destination in enumerate(own):
+            left = deadline - monotonic()
+            try:
+                return shake_hands(destination, monotonic() + left / (len(own) - index))
+            except errors.OperationalError as failure:
+                _logger.debug("%s: %s", destination.place, failure)
+                if index == len(own) - 1:
+                    raise
+        raise errors.make(errors.InvalidArgument, "no broker was named to connect to")
 
     def _call_keeper(self) -> None:
         if self._tending is not None:

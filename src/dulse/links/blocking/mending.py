@@ -93,10 +93,11 @@ class Mender:
             sleep(min(_NAP, until - monotonic()))
 
     def _replace(self, destination: Destination) -> None:
-        deadline = monotonic() + self._line.setup.connect_timeout
-        connected, engine = shake_hands(destination, deadline)
+        setup = self._line.setup
+        connected, engine = shake_hands(destination, monotonic() + setup.connect_timeout)
         try:
-            restoring = _Restoring(connected, engine, deadline)
+            # A broker that has just been started may take its time until it knows its queues.
+            restoring = _Restoring(connected, engine, monotonic() + setup.timeout)
             refused = restoring.restore(self._line)
         except BaseException:
             connected.close()
