@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dulse import errors
@@ -22,3 +24,9 @@ def test_a_longer_one_is_refused_with_its_size_and_the_limit(name: str, size: in
 def test_a_lone_surrogate_is_refused_with_its_place() -> None:
     with pytest.raises(errors.InvalidArgument, match="surrogate at character 1"):
         check_name("queue name", "a\ud800")
+
+
+@pytest.mark.parametrize("name", [5, None, b"q", ["q"]])
+def test_what_is_no_text_is_refused_with_its_type(name: Any) -> None:
+    with pytest.raises(errors.InvalidArgument, match=rf"the queue name .* is no text but {type(name).__name__}: give"):
+        check_name("queue name", name)

@@ -15,8 +15,12 @@ def check_name(kind: str, name: str) -> str:
 
     Any character is allowed; the limit is `LONGEST` bytes of UTF-8.
     """
-    if len(name) <= _SURELY_SHORT and name.isascii():
+    if name.__class__ is str and len(name) <= _SURELY_SHORT and name.isascii():
         return name
+    if not isinstance(name, str):
+        raise errors.make(
+            errors.InvalidArgument, f"the {kind} {name!r} is no text but {type(name).__name__}: give a str"
+        )
     try:
         size = len(name.encode())
     except UnicodeEncodeError as error:

@@ -185,7 +185,12 @@ class Producer(Attached, Generic[Payload]):
         else:
             key = (content_type, content_encoding, priority, properties["delivery_mode"])
             composed = self._plain.get(key) or self._remember(key, properties)
-        if len(routing_key) > _SURELY_SHORT or len(exchange) > _SURELY_SHORT:
+        if (
+            routing_key.__class__ is not str
+            or exchange.__class__ is not str
+            or len(routing_key) > _SURELY_SHORT
+            or len(exchange) > _SURELY_SHORT
+        ):
             check_name("routing key", routing_key)
             check_name("exchange", exchange)
         if timeout is not None or confirm_timeout is not None:

@@ -223,9 +223,9 @@ async def before_each_forward(connection: Connection, act: Any) -> None:
     storage: Any = cast("Any", connection.transport.transport).storage
     forward = storage.forward
 
-    async def disturbed(*arguments: Any) -> bool:
+    async def disturbed(*arguments: Any, **named: Any) -> bool:
         await act()
-        moved: bool = await forward(*arguments)
+        moved: bool = await forward(*arguments, **named)
         return moved
 
     storage.forward = disturbed

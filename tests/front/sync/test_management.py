@@ -224,9 +224,9 @@ def before_each_forward(connection: Connection, act: Any) -> None:
     storage: Any = cast("Any", connection.transport.transport).storage
     forward = storage.forward
 
-    def disturbed(*arguments: Any) -> bool:
+    def disturbed(*arguments: Any, **named: Any) -> bool:
         act()
-        moved: bool = forward(*arguments)
+        moved: bool = forward(*arguments, **named)
         return moved
 
     storage.forward = disturbed
