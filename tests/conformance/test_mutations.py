@@ -1,4 +1,7 @@
-"""Every case of the conformance suite is proved by a mutation that it notices."""
+"""Every case of the conformance suite is proved by a mutation that it notices.
+
+All of them, each on its own mutation alone, take about four minutes on two cores.
+"""
 
 from __future__ import annotations
 
