@@ -1,7 +1,7 @@
 """The asyncio form of any blocking store: a few threads, one hop a call, and nothing lost when a call is cancelled.
 
-A call whose `await` is cancelled is carried out all the same, in its thread. What a cancelled `reserve` took is kept
-and handed out by the next one of the same owner.
+A call whose `await` is cancelled is carried out all the same, in its thread. What a cancelled take has taken goes back
+as soon as it is known.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
@@ -17,7 +18,6 @@ from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.virtual.hops import Hop, Threads
-from dulse.virtual.kept import Kept
 from dulse.virtual.storage import Storage
 
 Result = TypeVar("Result")
@@ -40,12 +40,11 @@ class ThreadedStorage:
         self._number = threads
         self._threads: Threads | None = None
         self._waits: dict[Future[object], asyncio.AbstractEventLoop] = {}
-        self._kept = Kept()
         self._seconds = 30.0
 
     def __repr__(self) -> str:
         state = "closed" if self._threads is None else f"{len(self._threads.running)} calls running"
-        return f"<ThreadedStorage over {self._storage!r}: {state}, {self._kept!r}>"
+        return f"<ThreadedStorage over {self._storage!r}: {state}>"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -64,7 +63,7 @@ class ThreadedStorage:
             raise
 
     async def close(self, seconds: float) -> None:
-        """Give back what was kept, close the store, and end the threads."""
+        """Close the store when all calls have ended, and end the threads."""
         if self._threads is None:
             return
         limit = asyncio.timeout(seconds)
@@ -82,8 +81,6 @@ class ThreadedStorage:
     async def _finish(self, threads: Threads, seconds: float) -> None:
         self.wake()
         await threads.settled()
-        for owner, leased in self._kept.take_all():
-            await self._call(partial(self._storage.release, _tokens(leased), owner, counted=False), None)
         await self._run(partial(self._storage.close, seconds), seconds)
         await threads.settled()
 
@@ -96,7 +93,6 @@ class ThreadedStorage:
         """Forget the store, and the threads, which a forked child does not have."""
         self._threads = None
         self._waits = {}
-        self._kept = Kept()
         self._storage.discard()
 
     def _opened(self) -> Threads:
@@ -155,19 +151,10 @@ class ThreadedStorage:
         *,
         until: float | None = None,
     ) -> tuple[Sequence[Leased], Sequence[Token]]:
-        """Hand out what was kept for this owner; settle, take and lease the rest."""
-        kept, lost, wants = self._kept.take(owner, wants)
-        if kept and not settle:
-            return kept, lost
-        keep = partial(self._kept.add, owner)
-        try:
-            more, also_lost = await self._call(
-                partial(self._storage.reserve, wants, owner, lease_ms, list(settle)), until, keep
-            )
-        except BaseException:
-            self._kept.add(owner, (kept, lost), older=True)
-            raise
-        return [*kept, *more], [*lost, *also_lost]
+        """Settle, take and lease; what a cancelled one has taken goes back at once, as if it had not been taken."""
+        give_back = self._returning(owner, counted=False)
+        work = partial(self._storage.reserve, list(wants), owner, lease_ms, list(settle))
+        return await self._call(work, until, lambda answer: give_back(answer[0]))
 
     async def reserve_expired(
         self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
@@ -191,12 +178,19 @@ class ThreadedStorage:
         work = partial(self._storage.trim, queue, max_count, max_bytes, owner, lease_ms, limit)
         return await self._call(work, until, self._returning(owner))
 
-    def _returning(self, owner: str) -> Callable[[Sequence[Leased]], None]:
-        """Make what gives back records that an owner took without a delivery, in the threads of now."""
+    def _returning(self, owner: str, *, counted: bool = True) -> Callable[[Sequence[Leased]], None]:
+        """Make what gives back records that an owner took for nobody, in the threads of now.
+
+        Where that fails, the owner finds them by `held`.
+        """
         threads = self._opened()
 
         def give_back(leased: Sequence[Leased]) -> None:
-            threads.submit(threads.calls, partial(self._storage.release, _tokens(leased), owner))
+            if leased:
+                with suppress(RuntimeError):  # the threads have ended, and with them what this owner had
+                    threads.submit(
+                        threads.calls, partial(self._storage.release, _tokens(leased), owner, counted=counted)
+                    )
 
         return give_back
 
@@ -221,12 +215,8 @@ class ThreadedStorage:
 
     # -------------------------------------------------------------------------------------------- owners
 
-    async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
-        """Keep an owner; what was kept for one that had been declared dead is no longer his."""
-        known = await self._call(partial(self._storage.renew, owner, lease_ms), until)
-        if not known:
-            self._kept.drop(owner)
-        return known
+    async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:  # noqa: D102
+        return await self._call(partial(self._storage.renew, owner, lease_ms), until)
 
     async def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:  # noqa: D102
         return await self._call(partial(self._storage.held, owner), until)
@@ -234,10 +224,9 @@ class ThreadedStorage:
     async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:  # noqa: D102
         return await self._call(self._storage.dead_owners, until)
 
-    async def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
-        """Give back what an owner holds, with what was kept for him."""
-        if force:
-            self._kept.drop(owner)
+    async def forget(  # noqa: D102
+        self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None
+    ) -> bool:
         return await self._call(partial(self._storage.forget, owner, limit, force=force), until)
 
     # ---------------------------------------------------------------------------------------------- time

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ class GatedStorage(MemoryStorage):
         self.gate = Gate()
         self.names = set(names)
         self.expired = 0
+        self.trimmed = 0
 
     def stop(self, name: str) -> None:
         if name in self.names:
@@ -67,6 +69,22 @@ class GatedStorage(MemoryStorage):
         self.stop("reserve_expired")
         taken = super().reserve_expired(queue, count, owner, lease_ms, until=until)
         self.expired += len(taken)
+        return taken
+
+    def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+        *,
+        until: float | None = None,
+    ) -> Sequence[Leased]:
+        self.stop("trim")
+        taken = super().trim(queue, max_count, max_bytes, owner, lease_ms, limit, until=until)
+        self.trimmed += len(taken)
         return taken
 
     def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
@@ -133,55 +151,35 @@ async def cancelled_reserve(storage: ThreadedStorage, beneath: GatedStorage, **s
     beneath.names.clear()
 
 
-async def test_what_a_cancelled_reserve_took_the_next_one_gets() -> None:
+async def test_what_a_cancelled_reserve_took_goes_back_at_once_and_uncounted() -> None:
     storage, beneath = await opened("reserve")
     put(beneath, b"1", b"2", b"3")
     await cancelled_reserve(storage, beneath)
-    assert beneath.depth(["q"])[0].leased == 2
 
-    leased, _ = await storage.reserve([("q", 10)], "owner", LONG_MS)
+    await has_happened(lambda: beneath.depth(["q"])[0][:2] == (3, 0))
 
-    assert bodies(leased) == [b"1", b"2"]
-    assert [record.deliveries for record in leased] == [1, 1]
-    assert bodies((await storage.reserve([("q", 10)], "owner", LONG_MS))[0]) == [b"3"]
-    await storage.close(10)
-
-
-async def test_what_was_kept_comes_first_where_the_store_is_asked_as_well() -> None:
-    storage, beneath = await opened("reserve")
-    put(beneath, b"0", b"1", b"2", b"3", b"4")
-    (first,) = first_taken(beneath)
-    await cancelled_reserve(storage, beneath)
-
-    leased, lost = await storage.reserve([("q", 3)], "owner", LONG_MS, [first.token])
-
-    assert (bodies(leased), list(lost)) == ([b"1", b"2", b"3"], [])
-    assert beneath.depth(["q"])[0][:2] == (1, 3)
-    await storage.close(10)
-
-
-async def test_another_owner_does_not_get_what_was_kept() -> None:
-    storage, beneath = await opened("reserve")
-    put(beneath, b"1")
-    await cancelled_reserve(storage, beneath)
-
-    assert bodies((await storage.reserve([("q", 10)], "another", LONG_MS))[0]) == []
-
-    await storage.close(10)
-
-
-async def test_what_was_kept_goes_back_uncounted_when_the_storage_is_closed() -> None:
-    storage, beneath = await opened("reserve")
-    put(beneath, b"1", b"2", b"3")
-    await cancelled_reserve(storage, beneath)
-    await storage.close(10)
-
-    beneath.open(1)
-    leased, _ = beneath.reserve([("q", 10)], "another", LONG_MS)
-
+    leased, _ = await storage.reserve([("q", 10)], "another", LONG_MS)
     assert bodies(leased) == [b"1", b"2", b"3"]
     assert [record.deliveries for record in leased] == [1, 1, 1]
-    beneath.close(1)
+    await storage.close(10)
+
+
+async def test_what_could_not_be_given_back_is_held_by_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, beneath = await opened("reserve")
+    put(beneath, b"1")
+    refused: list[object] = []
+
+    def refuse(tokens: Sequence[Token], *_: object, **__: object) -> None:
+        refused.extend(tokens)
+        raise errors.make(errors.StorageBusy, "locked")
+
+    monkeypatch.setattr(beneath, "release", refuse)
+    await cancelled_reserve(storage, beneath)
+
+    await has_happened(lambda: refused)
+
+    assert await storage.held("owner") == refused
+    await storage.close(10)
 
 
 async def test_close_waits_for_a_cancelled_reserve_and_gives_back_what_it_took() -> None:
@@ -200,60 +198,43 @@ async def test_close_waits_for_a_cancelled_reserve_and_gives_back_what_it_took()
     beneath.close(1)
 
 
-async def test_a_cancelled_reserve_has_settled_and_what_it_lost_is_told_by_the_next() -> None:
+async def test_a_cancelled_reserve_has_settled() -> None:
     storage, beneath = await opened("reserve")
     put(beneath, b"1", b"2")
     (first,) = first_taken(beneath)
-    await cancelled_reserve(storage, beneath, settle=[first.token, 12345])
 
-    assert beneath.depth(["q"])[0][:2] == (0, 1)
-    leased, lost = await storage.reserve([("q", 10)], "owner", LONG_MS)
+    await cancelled_reserve(storage, beneath, settle=[first.token])
 
-    assert (bodies(leased), list(lost)) == ([b"2"], [12345])
+    await has_happened(lambda: beneath.depth(["q"])[0][:2] == (1, 0))
     await storage.close(10)
 
 
-async def test_what_was_kept_stays_kept_if_the_next_reserve_is_cancelled_too() -> None:
-    storage, beneath = await opened("reserve")
+async def test_a_call_that_found_no_thread_in_its_time_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, beneath = await opened("settle")
+    monkeypatch.setattr("dulse.virtual.threaded.HOP", 0.01)
+    busy = [asyncio.create_task(storage.settle([], "owner")) for _ in range(4)]
+    for _ in busy:
+        await beneath.gate.reached()
+
+    with pytest.raises(errors.StorageBusy, match=r"busy with 4 other calls .* nothing was done"):
+        await storage.change({}, {("x/here", "a"): "1"}, until=time.monotonic() + 0.01)
+
+    for _ in busy:
+        beneath.gate.let_through()
+    await asyncio.gather(*busy)
+    assert list(await storage.revisions(["x/here"])) == [0]
+    await storage.close(10)
+
+
+async def test_what_a_cancelled_trim_took_goes_back_at_once() -> None:
+    storage, beneath = await opened("trim")
     put(beneath, b"1", b"2", b"3")
-    await cancelled_reserve(storage, beneath)
-    beneath.names.add("reserve")
-    task = asyncio.create_task(storage.reserve([("q", 3)], "owner", LONG_MS, [12345]))
+    task = asyncio.create_task(storage.trim("q", 1, None, "owner", LONG_MS))
     await cancelled_at(beneath.gate, task)
-    await has_happened(lambda: beneath.depth(["q"])[0].leased == 3)
-    await has_happened(lambda: "3 records" in repr(storage))
-    beneath.names.clear()
 
-    leased, lost = await storage.reserve([("q", 10)], "owner", LONG_MS)
+    await has_happened(lambda: beneath.trimmed == 2 and beneath.depth(["q"])[0][:2] == (3, 0))
 
-    assert (bodies(leased), list(lost)) == ([b"1", b"2", b"3"], [12345])
-    await storage.close(10)
-
-
-async def test_nothing_is_kept_for_an_owner_that_was_forgotten_by_force() -> None:
-    storage, beneath = await opened("reserve")
-    put(beneath, b"1")
-    await cancelled_reserve(storage, beneath)
-
-    await storage.forget("owner", force=True)
-
-    assert beneath.depth(["q"])[0][:2] == (1, 0)
-    leased, _ = await storage.reserve([("q", 10)], "owner", LONG_MS)
-    assert [record.deliveries for record in leased] == [2]
-    assert not await storage.settle([record.token for record in leased], "owner")
-    await storage.close(10)
-
-
-async def test_nothing_is_kept_for_an_owner_that_had_been_declared_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    storage, beneath = await opened("reserve")
-    put(beneath, b"1")
-    await cancelled_reserve(storage, beneath)
-    beneath.forget("owner", force=True)
-    monkeypatch.setattr(beneath, "renew", lambda *_, **__: False)
-
-    assert not await storage.renew("owner", LONG_MS)
-
-    assert "0 records" in repr(storage)
+    assert [record.deliveries for record in beneath.peek("q", 3)] == [0, 0, 0]
     await storage.close(10)
 
 
@@ -376,14 +357,14 @@ async def test_a_failing_open_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) 
     assert our_threads() == 0
 
 
-async def test_discard_forgets_what_was_kept_and_the_threads() -> None:
-    storage, beneath = await opened("reserve")
-    put(beneath, b"1")
-    await cancelled_reserve(storage, beneath)
+async def test_discard_forgets_the_threads() -> None:
+    storage, beneath = await opened()
+    await storage.depth(["q"])
     threads = storage._threads
     assert threads is not None
 
     storage.discard()
 
-    assert repr(storage).endswith("closed, <Kept: 0 records>>")
+    assert repr(storage).endswith("closed>")
     threads.end(wait=True)
+    beneath.close(1)

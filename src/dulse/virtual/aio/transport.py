@@ -230,6 +230,7 @@ class VirtualTransport:
         try:
             leased, lost = await self.storage.reserve(wants, self.owner, self.lease_ms, settle, until=until)
         except BaseException:
+            self.audit.wanted = True  # nobody knows what it has taken
             self.settlements.restore(settle)
             raise
         self.settlements.written(settle, lost)

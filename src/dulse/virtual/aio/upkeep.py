@@ -191,9 +191,13 @@ class Upkeep:
     async def expire(self, queues: Sequence[str], until: float | None = None) -> None:
         """Send on the records of these queues that have outlived their time to live."""
         for queue in queues:
-            expired = await self._storage.reserve_expired(
-                queue, AT_ONCE, self._transport.owner, self._lease_ms, until=until
-            )
+            try:
+                expired = await self._storage.reserve_expired(
+                    queue, AT_ONCE, self._transport.owner, self._lease_ms, until=until
+                )
+            except BaseException:
+                self._transport.audit.wanted = True  # nobody knows what it has taken
+                raise
             if len(expired) == AT_ONCE:
                 self._promote_at = 0.0  # the rest in a moment: nobody's deadline shall wait for all of it
             with self._transport.mutex:

@@ -229,6 +229,7 @@ class VirtualTransport:
         try:
             leased, lost = self.storage.reserve(wants, self.owner, self.lease_ms, settle, until=until)
         except BaseException:
+            self.audit.wanted = True  # nobody knows what it has taken
             self.settlements.restore(settle)
             raise
         self.settlements.written(settle, lost)
