@@ -51,6 +51,7 @@ class Connecting(BrokerAddress):
     _closings = 0
     _failures = 0
     _failure: Exception | None = None
+    _untold: Exception | None = None
 
     def _begin(self) -> None:
         self._lock = Lock()
@@ -302,6 +303,9 @@ class Connecting(BrokerAddress):
         self.declared_entities.clear()
         if session is not None:
             self._end(session, CLOSE_TIMEOUT if timeout is None else timeout, logging.WARNING)
+        untold, self._untold = self._untold, None
+        if untold is not None:
+            raise untold
 
     def collect(self, socket_timeout: float | None = None) -> None:
         """Let go of a link that seems broken, spending at most so many seconds on closing it, 1 for None."""
@@ -313,7 +317,10 @@ class Connecting(BrokerAddress):
             self._session = None
             self._default_channel = None
             self.declared_entities.clear()
-        self._end(session, seconds, logging.DEBUG)
+        try:
+            self._end(session, seconds, logging.DEBUG)
+        except errors.PublishError as failure:
+            self._untold = self._untold or failure  # raised by `close`: what is going on has an error of its own
 
     def _end(self, session: Session, seconds: float, level: int) -> None:
         try:

@@ -30,6 +30,9 @@ Call = tuple[Callable[[Any], Any], Any]
 
 logger = logging.getLogger("dulse.links")
 
+MOST_TOLD = 20
+"""Messages that the log names until somebody has been told."""
+
 
 class Status(Enum):
     """Where a link stands."""
@@ -163,15 +166,13 @@ class Core:
         if token is not None and not token[0].done():
             token[0].set_exception(error)
             return
-        self.problems.append(error)
         out = described(message.data)
-        logger.error(
-            "a message of %d bytes to exchange %r with routing key %r was not taken: %s",
-            len(out.body),
-            out.exchange,
-            out.routing_key,
-            error,
-        )
+        if len(self.problems) < MOST_TOLD:
+            text = "a message of %d bytes to exchange %r with routing key %r was not taken: %s"
+            logger.error(text, len(out.body), out.exchange, out.routing_key, error)
+        elif len(self.problems) == MOST_TOLD:
+            logger.error("more messages were not taken; on_unconfirmed is called with each")
+        self.problems.append(error)
         if self.setup.on_unconfirmed is not None:
             try:
                 self.setup.on_unconfirmed(out, error)
@@ -183,7 +184,7 @@ class Core:
         if self.problems:
             problem = self.problems.popleft()
             if self.problems:
-                problem.add_note(f"{len(self.problems)} more messages were not taken; the log has them")
+                problem.add_note(f"{len(self.problems)} more messages were not taken: on_unconfirmed is told each")
             self.problems.clear()
             raise problem
 

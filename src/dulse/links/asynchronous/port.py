@@ -264,7 +264,7 @@ class Port:
             link.check_open()
             if link.takes_messages and self.recheck is None:
                 self._room = self.window.room() if self.confirms else _UNBOUNDED
-                if self._room >= size + COST or not self.window.entries:
+                if not self.confirms or self.window.has_room(size):
                     return
             limit = started + link.setup.blocked_timeout if patient and link.blocked is not None else deadline
             if loop.time() >= limit:
@@ -365,6 +365,8 @@ class Port:
     def check_open(self) -> None:
         """Raise unless the channel can be used."""
         if not self.is_open:
+            if isinstance(self.closed_by, errors.ConnectionError):
+                raise self.link.why_not()
             if self.closed_by is None:
                 text = f"channel {self.number} was closed by this program: open another"
             else:
