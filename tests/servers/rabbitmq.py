@@ -143,6 +143,10 @@ class RabbitMQ(Server):
         finally:
             self.ctl("set_vm_memory_high_watermark", "0.4")
 
+    def save_topology(self) -> None:
+        """Have it write down what was declared; it takes up to two seconds for that, in which a `kill` would undo it."""
+        self.ctl("eval", "mnesia:sync_log().")
+
     def ctl(self, *arguments: str) -> str:
         """Call rabbitmqctl, which takes a second or two, and give what it prints."""
         words = self.installation.command(str(PROGRAMS / "rabbitmqctl"), "-q", "-n", self.node, *arguments)

@@ -66,6 +66,7 @@ def test_its_certificate_is_for_the_loopback_alone(rabbitmq: RabbitMQ) -> None:
 
 def test_it_keeps_what_is_durable_when_it_is_killed(rabbitmq: RabbitMQ, rabbitmq_vhost: str) -> None:
     rabbitmq.management.call("PUT", "queues", rabbitmq_vhost, "kept", body={"durable": True})
+    rabbitmq.save_topology()
     before = rabbitmq.pid
     rabbitmq.kill()
     with pytest.raises(ConnectionRefusedError):

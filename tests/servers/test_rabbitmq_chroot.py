@@ -23,6 +23,7 @@ def test_it_denies_a_transient_queue_that_is_not_exclusive(rabbitmq4: RabbitMQ) 
 def test_it_comes_back_after_being_killed(rabbitmq4: RabbitMQ, rabbitmq4_url: str) -> None:
     vhost = rabbitmq4_url.rpartition("/")[2]
     rabbitmq4.management.call("PUT", "queues", vhost, "kept", body={"durable": True})
+    rabbitmq4.save_topology()
     rabbitmq4.kill()
     rabbitmq4.start()
     assert rabbitmq4.management.call("GET", "queues", vhost, "kept")["durable"] is True
