@@ -55,7 +55,7 @@ from __future__ import annotations
 
 import builtins
 import queue
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 Empty = queue.Empty
 
@@ -335,15 +335,21 @@ class NotSupported(DulseError):
     """The store behind this transport cannot do it; the text cites its documentation."""
 
 
-_substitutes: dict[type[DulseError], type[Exception]] = {}
+_Error = TypeVar("_Error", bound=DulseError)
+
+_substitutes: dict[type[DulseError], type[DulseError]] = {}
 
 
-def substitute(ours: type[DulseError], theirs: type[Exception]) -> None:
+def substitute(ours: type[_Error], theirs: type[_Error]) -> None:
     """Raise `theirs` wherever the library would raise `ours`, in this process.
 
-    `theirs` must take the arguments of `ours`. Meant for an alias of another package's names,
-    whose users catch that package's classes.
+    `theirs` is a subclass of `ours`, and of whatever else it is to be caught as: so the library's own handlers, and
+    tuples such as `Connection.connection_errors`, catch it as well. It must take the arguments of `ours`. Meant for an
+    alias of another package's names, whose users catch that package's classes. InvalidArgument: it is none.
     """
+    if not issubclass(theirs, ours):
+        text = f"{theirs.__name__} cannot stand for {ours.__name__}, as it is no subclass of it: derive it from both"
+        raise make(InvalidArgument, text)
     _substitutes[ours] = theirs
 
 

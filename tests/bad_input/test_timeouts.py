@@ -60,6 +60,14 @@ def test_a_negative_timeout_is_refused(
     goes_on()
 
 
+@pytest.mark.parametrize("timeout", ["x", "1", [], float("nan")], ids=repr)
+def test_a_timeout_that_is_no_number_is_refused(connection: Connection, goes_on: GoesOn, timeout: Any) -> None:
+    with pytest.raises(errors.InvalidArgument, match=r"timeout is .*: give 0 to look once"):
+        connection.drain_events(timeout=timeout)
+
+    goes_on()
+
+
 def test_publish_with_timeout_0_is_refused_since_it_could_do_nothing(connection: Connection, goes_on: GoesOn) -> None:
     with pytest.raises(errors.InvalidArgument, match="leave it out for the transport's default"):
         connection.Producer().publish("body", routing_key="work", timeout=0)

@@ -8,7 +8,7 @@ import pytest
 
 from dulse import errors
 from dulse.model.entities import QueueDescription
-from dulse.model.outgoing import compose, snapshot
+from dulse.model.outgoing import OF_TRANSPORTS, compose, snapshot
 
 
 def test_absent_properties_are_left_out() -> None:
@@ -53,3 +53,18 @@ def test_a_snapshot_is_another_table() -> None:
     table = {"a": 1}
     assert snapshot(table) == table
     assert snapshot(table) is not table
+
+
+def test_an_unknown_property_is_refused_with_the_nearest_that_there_is() -> None:
+    with pytest.raises(errors.InvalidArgument, match=r"no property 'correlationid': did you mean 'correlation_id'\?"):
+        compose({"correlationid": "1"})
+
+
+def test_an_unknown_property_like_no_other_is_refused_with_all_that_there_are() -> None:
+    with pytest.raises(errors.InvalidArgument, match=r"no property 'zzz': there are .*app_id.* goes into headers"):
+        compose({"zzz": None})
+
+
+@pytest.mark.parametrize("name", sorted(OF_TRANSPORTS))
+def test_properties_that_mean_something_to_a_transport_are_carried(name: str) -> None:
+    assert compose({name: "x"}) == {name: "x"}

@@ -253,8 +253,12 @@ class Connecting(BrokerAddress):
         Raises DeadlineExceeded, which is TimeoutError and socket.timeout, when there was nothing, and what a callback
         raises; but a callback's own DeadlineExceeded as the cause of an OperationalError, to be told from the other.
         """
-        if timeout is not None and not timeout >= 0:
-            text = f"timeout is {timeout} seconds: give 0 to look once, more to wait, or None to wait for ever"
+        try:
+            refused = timeout is not None and not timeout >= 0
+        except TypeError:
+            refused = True
+        if refused:
+            text = f"timeout is {timeout!r}: give 0 to look once, more seconds to wait, or None to wait for ever"
             raise errors.make(errors.InvalidArgument, text)
         session = self._session
         if session is None or not session.is_open:

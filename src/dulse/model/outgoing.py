@@ -29,6 +29,14 @@ _SHORT = frozenset(
 )
 """Properties that are short strings (AMQP 0-9-1 §4.2.5.3)."""
 
+KNOWN = _SHORT | {"delivery_mode", "headers", "priority", "timestamp"}
+"""The properties that AMQP has (0-9-1 §1.8.3)."""
+
+OF_TRANSPORTS = frozenset({"DelaySeconds", "MessageDeduplicationId", "MessageGroupId", "message_attributes"})
+"""Further ones, which mean something to a transport: SQS. Others carry them along or leave them out."""
+
+_ANY = KNOWN | OF_TRANSPORTS
+
 _SURELY_SHORT = 63
 
 
@@ -41,9 +49,11 @@ def compose(
 ) -> Properties:
     """Put properties together, leaving out those that are None.
 
-    `reply_to` may be a queue. Raises InvalidArgument for a priority out of range and a text over 255 bytes, and
-    EncodeError for a header that no broker can carry.
+    `reply_to` may be a queue. Raises InvalidArgument for an unknown name, a priority out of range and a text over 255
+    bytes, and EncodeError for a header that no broker can carry.
     """
+    if not properties.keys() <= _ANY:
+        raise _unknown(properties)
     composed = {name: value for name, value in properties.items() if value is not None}
     if priority is not None:
         composed["priority"] = _checked_priority(priority)
@@ -61,6 +71,16 @@ def compose(
         if type(value) is str and len(value) > _SURELY_SHORT and name in _SHORT:
             check_name(f"property {name}", value)
     return composed
+
+
+def _unknown(properties: Mapping[str, Any]) -> Exception:
+    from difflib import get_close_matches  # only an error needs it
+
+    name = next(name for name in properties if name not in _ANY)
+    nearest = get_close_matches(name, _ANY, n=1)
+    advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(_ANY))};"
+    text = f"a message has no property {name!r}: {advice} What is your own goes into headers"
+    return errors.make(errors.InvalidArgument, text)
 
 
 def snapshot(table: Mapping[str, Any]) -> dict[str, Any]:
