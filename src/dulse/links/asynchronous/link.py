@@ -21,6 +21,9 @@ _HOLD = 0.002
 """Seconds for which acknowledgements may be collected while more is handed over."""
 
 
+_NOBODY = "dulse.nobody"
+
+
 class Link(Receiving):
     """One connection after the other to the destinations of its setup."""
 
@@ -125,6 +128,12 @@ class Link(Receiving):
         await self._hand_over_returns()
         self.raise_problems()
         self.check_open()
+        for port in ports:
+            if port.has_settled and port.is_open:
+                port.has_settled = False
+                # An acknowledgement has no answer. What the broker says to the end of a consumer that there never was
+                # shows that it has taken everything before.
+                await self.call(port, basic.Cancel(_NOBODY), deadline - self.loop.time())
 
     # ------------------------------------------------------------------------------------------- deliver
 

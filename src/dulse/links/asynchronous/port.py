@@ -78,6 +78,8 @@ class Port:
         """Bytes, with COST of each message, that may be published at once; negative: not now."""
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._is_acking = False
+        self.has_settled = False
+        """Acknowledgements were sent, and no answer since shows that the broker has taken them."""
         self.is_bare = False
         """The channel was opened again without its consumers."""
         self._writer: Writer
@@ -340,6 +342,7 @@ class Port:
         acks = self.acks
         acks.collect()
         if acks.out and self._wire is self.link.wire:
+            self.has_settled = True
             self._wire.out.extend(acks.out)
             self._wire.send_soon()
         acks.out = []
