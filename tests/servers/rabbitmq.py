@@ -144,7 +144,7 @@ class RabbitMQ(Server):
             self.ctl("set_vm_memory_high_watermark", "0.4")
 
     def save_topology(self) -> None:
-        """Have it write down what was declared: it takes its time (two seconds) for that, and a `kill` would undo it."""
+        """Have it write down what was declared: it takes two seconds for that by itself, and a `kill` would undo it."""
         self.ctl("eval", "mnesia:sync_log().")
 
     def ctl(self, *arguments: str) -> str:
