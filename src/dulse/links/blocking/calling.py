@@ -68,6 +68,8 @@ class Calling(Publishing):
                     return asked[0].done
                 if port is not None:
                     port.check_open()
+                if line.is_over:
+                    raise line.why_not()
                 if line.is_broken or (port is not None and not port.is_ready):
                     return False
                 write_acks(line)

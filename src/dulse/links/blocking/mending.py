@@ -68,6 +68,8 @@ class Mender:
         setup = line.setup
         began = monotonic()
         limit = setup.reconnect_timeout
+        if limit == 0:
+            self.give_up(line.error or line.why_not())
         delays = setup.retry.delays(random)
         failures: list[Exception] = []
         while line.is_broken:
@@ -181,7 +183,8 @@ class Mender:
             pass
         with line.lock:
             left = recheck.remaining()
-            port.window.restart(left)
+            if left:
+                port.window.restart(left)
             for failed in recheck.failed:
                 port.fail(failed.message, failed.error or problem)
             if left and line.is_open:  # not even an empty channel could be opened
@@ -210,7 +213,7 @@ class Mender:
             for place in range(len(trial)):
                 if place not in left:
                     recheck.confirm(first + place, multiple=False)
-            port.window.restart([])
+            port.window.restart([], recheck.next_tag)
             endings = [each for each in line.endings if each[0] is port]
             for each in endings:
                 line.endings.remove(each)
@@ -219,6 +222,8 @@ class Mender:
             return False
         if endings:
             recheck.closed(endings[0][1])
+            with line.lock:
+                port.window.restart([])
         return True
 
     def _is_over(self, port: Port) -> bool:
@@ -273,11 +278,11 @@ class Mender:
                 break
             with line.lock:
                 line.endings = deque(each for each in line.endings if each[0] is not port)
+                port.window.restart([])
                 self._tell_refused([refused])
             opened = self._open_again(port)
         with line.lock:
             if opened and line.is_open and line.engine is not None:
-                port.window.restart([], port.window.base)
                 port.resume(line.engine.writer(port.number))
             elif line.is_open:
                 port.is_mending = False

@@ -12,6 +12,7 @@ from dulse.amqp.confirms import COST, Unconfirmed, Window
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.messages import Writer, read_written
 from dulse.amqp.methods import basic
+from dulse.links.amqp_delays import refuse_delay
 from dulse.links.blocking.line import SPENT, Line
 from dulse.links.blocking.stream import WOULD_BLOCK
 from dulse.model.message import Outgoing, Properties, Returned
@@ -108,6 +109,8 @@ class Port:
 
         A mandatory one without a listener waits until the broker has confirmed or returned it.
         """
+        if "headers" in properties:
+            refuse_delay(properties)
         data = self.writer.write(body, properties, exchange, routing_key, mandatory)
         if mandatory or self.waits:
             self.link.publish_and_wait(self, data, timeout)
@@ -142,6 +145,8 @@ class Port:
     def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Send messages in order, many in one send."""
         write = self.writer.write
+        for each in messages:
+            refuse_delay(each.properties)
         written = [
             (write(each.body, each.properties, each.exchange, each.routing_key, each.mandatory), each.mandatory)
             for each in messages

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from dulse.model.capabilities import Capabilities
 
-CAPABILITIES = Capabilities(peek=False, leases="process")
+CAPABILITIES = Capabilities(peek=False, leases="process", max_delay=0)

@@ -1,0 +1,123 @@
+"""The ways of messages are short: exact counts of calls and of system calls, which no busy machine can change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import dulse
+from dulse.links.blocking.link import Link
+from dulse.links.blocking.stream import Stream
+from tests.amqp_transport.conftest import PATIENCE
+from tests.servers.rabbitmq import RabbitMQ
+
+PACKAGE = str(Path(dulse.__file__).parent)
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """Count the calls of Python and C functions."""
+    count = 0
+
+    def profile(_frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count - 2  # `work` itself, and the end of counting
+
+
+class CountingSocket:
+    """A connected socket that counts what is asked of the system."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.calls = 0
+        self._stream = stream
+        self.recv = self._counted(stream.recv)
+        self.send = self._counted(stream.send)
+        self.tls = stream.tls
+        self.close, self.wake, self.fileno = stream.close, stream.wake, stream.fileno
+
+    def _counted(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def counted(argument: Any) -> Any:
+            self.calls += 1
+            return call(argument)
+
+        return counted
+
+    def wait(self, seconds: float, *, writing: bool = False) -> bool:
+        self.calls += 1
+        return self._stream.wait(seconds, writing=writing)
+
+
+def counted(connection: dulse.Connection) -> CountingSocket:
+    """Put a counting socket into an open connection."""
+    connection.connect()
+    link: Link = connection.transport.transport._link  # type: ignore[attr-defined]
+    line = link._line
+    assert line.stream is not None
+    counting: Any = CountingSocket(line.stream)
+    line.stream = counting
+    line.send = counting.send
+    return counting  # type: ignore[no-any-return]
+
+
+def test_a_publish_takes_few_calls(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        producer.publish(b"first")
+        producer.flush()
+        counts = [calls_of(lambda: producer.publish(b"message")) for _ in range(20)]
+        assert min(counts) <= 25
+
+
+def test_a_consumed_message_takes_few_calls(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        for _ in range(1000):
+            producer.publish(b"message")
+        producer.flush()
+        queue = dulse.Queue(name, no_declare=True)
+        with dulse.Consumer(connection, [queue], on_message=lambda message: message.ack(), prefetch_count=1000):
+            connection.drain_events(timeout=PATIENCE)
+            counts = [calls_of(lambda: connection.drain_events(timeout=PATIENCE)) for _ in range(900)]
+        assert sorted(counts)[len(counts) // 2] <= 30 - 6  # the reading, 6 calls a message, is done for many at once
+
+
+def test_a_publish_takes_one_system_call(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        counting = counted(connection)
+        for _ in range(5000):
+            producer.publish(b"x" * 100)
+        assert counting.calls / 5000 <= 1.1
+
+
+@pytest.mark.parametrize("prefetch", [1000])
+def test_a_consumed_message_takes_a_fraction_of_a_system_call(rabbitmq: RabbitMQ, name: str, prefetch: int) -> None:
+    total = 5000
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        for _ in range(total):
+            producer.publish(b"x" * 100)
+        producer.flush()
+        counting = counted(connection)
+        queue = dulse.Queue(name, no_declare=True)
+        with dulse.Consumer(connection, [queue], on_message=lambda message: message.ack(), prefetch_count=prefetch):
+            for _ in range(total):
+                connection.drain_events(timeout=PATIENCE)
+        # How many messages come in one read is the broker's affair: at most 4 calls for each read that brought some.
+        reads = connection.transport.transport._link._line.reads  # type: ignore[attr-defined]
+        assert counting.calls <= 4 * reads

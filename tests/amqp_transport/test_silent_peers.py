@@ -1,0 +1,100 @@
+"""A peer that says nothing any more is noticed within two heartbeats and a second, in every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from time import monotonic
+
+import pytest
+
+import dulse
+from dulse import errors
+from dulse.testing.proxy import FaultProxy
+from tests.servers.rabbitmq import RabbitMQ
+
+HEARTBEAT = 2
+NOTICED = 2 * HEARTBEAT + 1
+SLACK = 3.0
+"""Seconds for a machine under load."""
+
+
+@pytest.fixture
+def url(rabbitmq: RabbitMQ, proxy: FaultProxy) -> str:
+    return rabbitmq.url_of(port=proxy.port)
+
+
+def draft(url: str, **options: object) -> dulse.Connection:
+    return dulse.Connection(url, heartbeat=HEARTBEAT, transport_options={"reconnect_timeout": 0, **options})
+
+
+CALLS: dict[str, Callable[[dulse.Connection, str], object]] = {
+    "declare": lambda connection, name: connection.default_channel.queue_declare(name),
+    "get": lambda connection, name: connection.default_channel.basic_get(name),
+    "drain": lambda connection, _: connection.drain_events(),
+    "flush": lambda connection, _: connection.transport.transport.flush(60),
+    "open a channel": lambda connection, _: connection.channel(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_stalled_peer_ends_a_call(url: str, proxy: FaultProxy, name: str, call: str) -> None:
+    connection = draft(url)
+    connection.default_channel.queue_declare(name)
+    connection.default_channel.basic_consume(name, callback=print)
+    proxy.stall()
+    connection.Producer(routing_key="nowhere").publish(b"unconfirmed")
+    began = monotonic()
+
+    with pytest.raises((errors.ConnectionError, errors.Unconfirmed)) as caught:
+        CALLS[call](connection, name)
+
+    assert monotonic() - began < NOTICED + SLACK
+    proxy.resume()
+    with nullcontext() if isinstance(caught.value, errors.Unconfirmed) else pytest.raises(errors.Unconfirmed):
+        connection.close()
+
+
+def test_a_peer_that_does_not_answer_ends_connecting_at_its_limit(url: str, proxy: FaultProxy) -> None:
+    proxy.stall()
+    connection = dulse.Connection(url, connect_timeout=1)
+    began = monotonic()
+
+    with pytest.raises(errors.OperationalError, match="does not answer"):
+        connection.connect()
+
+    assert monotonic() - began < 1 + SLACK
+
+
+def test_an_idle_connection_lives_by_heartbeats(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url, heartbeat=1) as connection:
+        channel = connection.default_channel
+        channel.queue_declare(name)
+        until = monotonic() + 5
+        while monotonic() < until:  # a program that computes
+            sum(range(1000))
+        channel.basic_publish(b"message", "", name)
+        channel.flush()
+        assert connection.default_channel is channel
+        assert channel.basic_get(name) is not None
+
+
+def publish_for_ever(producer: dulse.Producer) -> None:
+    while True:
+        producer.publish(b"x" * 10_000, timeout=2)
+
+
+def test_publishing_waits_for_a_stalled_peer_no_longer_than_it_may(url: str, proxy: FaultProxy, name: str) -> None:
+    connection = dulse.Connection(url)
+    producer = connection.Producer(routing_key=name)
+    producer.maybe_declare(dulse.Queue(name)(connection))
+    proxy.stall()
+    began = monotonic()
+
+    with pytest.raises(errors.DeadlineExceeded):
+        publish_for_ever(producer)
+
+    assert monotonic() - began < 30 + SLACK
+    proxy.resume()
+    producer.flush(30)
+    connection.close()
