@@ -19,8 +19,8 @@ class Broker:
         self.rejected: list[int] = []
 
     def take(self, data: list[bytes]) -> None:
-        for _, channel, payload in frames.read_frames(b"".join(data)):
-            assert channel == 7
+        for kind, channel, payload in frames.read_frames(b"".join(data)):
+            assert (kind, channel) == (frames.METHOD, 7)
             method = BY_INDEX[int.from_bytes(payload[:4], "big")].decode(payload)
             assert isinstance(method, basic.Ack | basic.Nack)
             tag = method.delivery_tag
@@ -85,6 +85,11 @@ def test_a_tag_that_is_settled_or_was_never_handed_out_is_refused(tag: int) -> N
     assert not acks.reject(tag, requeue=True, multiple=False)
     acks.collect()
     assert acks.out == []
+
+
+def test_before_anything_was_handed_out_no_tag_can_be_settled() -> None:
+    acks = Acknowledgements(7)
+    assert (acks.ack(1), acks.ack_up_to(0), acks.reject(1, requeue=True, multiple=False)) == (False, False, False)
 
 
 def test_a_tag_that_waits_to_be_sent_is_settled() -> None:

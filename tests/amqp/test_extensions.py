@@ -237,6 +237,15 @@ def test_a_delivery_that_goes_on_wrongly_breaks_the_protocol(second: bytes) -> N
         client.receive(frames.frame(1, 1, basic.Deliver("c", 1, False, "e", "k").encode()) + second)
 
 
+@pytest.mark.parametrize("missing", range(1, 12))
+def test_a_delivery_whose_arguments_are_cut_short_breaks_the_protocol(missing: int) -> None:
+    client, _ = with_channel()
+    arguments = basic.Deliver("c", 1, False, "e", "k").encode()[:-missing]
+    rest = frames.frame(2, 1, content_header(1, encode({}))) + frames.frame(3, 1, b"x")
+    with pytest.raises(errors.ProtocolError, match=r"\(502\)"):
+        client.receive(frames.frame(1, 1, arguments) + rest + bytes(100))
+
+
 def test_what_was_said_before_a_violation_is_not_lost() -> None:
     client, server = with_channel()
     server.send_content(1, basic.Deliver("c", 1), PLAIN, b"good")

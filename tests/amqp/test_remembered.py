@@ -139,6 +139,12 @@ def test_a_channel_comes_back_with_confirms_and_both_bounds() -> None:
     ]
 
 
+def test_a_channel_without_bounds_or_confirms_comes_back_plain() -> None:
+    remembered = told()
+    remembered.open_channel(2, confirms=False)
+    assert (remembered.channels[1].methods(), remembered.channels[2].methods()) == ([confirm.Select()], [])
+
+
 def test_a_consumer_comes_back_with_the_prefetch_it_was_started_with() -> None:
     remembered = told()
     method = basic.Consume("q", "a", arguments={"x-priority": 3})

@@ -61,7 +61,7 @@ def stream() -> bytes:
     for tag, size in enumerate((0, 1, 300, 131072, 20, 131064), start=1):
         server.send_content(1, basic.Deliver("c", tag, tag == 2, "e", "k"), PLAIN, b"x" * size)
         server.out.append(frames.HEARTBEAT_FRAME)
-        server.call(1, basic.Ack(tag, multiple=True))
+        server.call(1, basic.Ack(tag, multiple=tag == 1))
     server.send_content(1, basic.Return(312, "NO_ROUTE", "e", "k"), PLAIN, b"r")
     server.send_content(1, basic.Deliver("c", 7), PLAIN, b"last")
     return server.data_to_send()
@@ -82,6 +82,11 @@ def test_the_stream_is_understood() -> None:
     assert len(SEEN) == 14
     assert [each[3] for each in SEEN if each[0] == "Delivery"] == [1, 2, 3, 4, 5, 6, 7]
     assert [len(each[-1]) for each in SEEN if each[0] == "Delivery"] == [0, 1, 300, 131072, 20, 131064, 4]
+    assert [each[4] for each in SEEN if each[0] == "Delivery"] == [False, True] + 5 * [False]
+    assert [each for each in SEEN if isinstance(each, str)][:2] == [
+        "Told(channel=1, method=Ack(delivery_tag=1, multiple=True))",
+        "Told(channel=1, method=Ack(delivery_tag=2, multiple=False))",
+    ]
 
 
 @given(st.lists(st.integers(0, 1 << 20), max_size=40))

@@ -97,12 +97,24 @@ class Channel:
         """Forget a content that is half there."""
         self._kind, self._size, self._chunks, self._pieces = None, -1, [], []
 
+    def asked(self, kind: type[Method], reply: Method | Delivery) -> Expected | None:
+        """Find the oldest call that this answers.
+
+        It may not be the oldest of all: RabbitMQ has a queue answer to consume and cancel, and does the next meanwhile.
+        """
+        tag = reply.consumer_tag if isinstance(reply, basic.ConsumeOk | basic.CancelOk) else ""
+        for each in self.waiting:
+            if kind in each.method.replies and (not tag or getattr(each.method, "consumer_tag", "") in {"", tag}):
+                return each
+        return None
+
     def answer(self, kind: type[Method], reply: Method | Delivery) -> Expected:
-        """Complete the oldest call; ProtocolError (505): it has another answer, or nothing was asked."""
-        if not self.waiting or kind not in self.waiting[0].method.replies:
-            asked = self.waiting[0].method.name if self.waiting else "nothing"
+        """Complete the call that this answers; ProtocolError (505): nothing of the kind was asked."""
+        expected = self.asked(kind, reply)
+        if expected is None:
+            asked = ", ".join(each.method.name for each in self.waiting) or "nothing"
             raise violation(f"{kind.name} on channel {self.number}, where {asked} waits for an answer", 505)
-        expected = self.waiting.popleft()
+        self.waiting.remove(expected)
         expected.reply = reply
         return expected
 

@@ -174,7 +174,7 @@ class Incoming(Session):
             found.state = ChannelState.OPEN
             self._write(number, channel.OpenOk())
             events.append(Opened(number))
-        elif found.waiting and type(method) in found.waiting[0].method.replies:
+        elif found.waiting and found.asked(type(method), method) is not None:
             found.state = ChannelState.OPEN
             events.append(Replied(number, found.answer(type(method), method)))
         else:

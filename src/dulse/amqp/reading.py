@@ -22,7 +22,6 @@ _HEADER = Struct(">BBHIHHQ").unpack_from  # from the last octet of the method fr
 _BODY = Struct(">BBHI").unpack_from  # from the last octet of the header frame on
 _DELIVER = basic.Deliver.index
 _ACK = basic.Ack.index
-_SHORTEST = 8
 _HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 _MOST_NAMES = 1000
 
