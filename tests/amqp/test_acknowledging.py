@@ -116,6 +116,23 @@ def test_a_rejection_goes_out_behind_what_was_collected() -> None:
     assert acks.outstanding == 1
 
 
+def test_one_that_is_requeued_goes_alone() -> None:
+    acks = handed_out(3)
+    acks.reject(2, requeue=True, multiple=False)
+    assert sent(acks) == [basic.Nack(2, multiple=False, requeue=True)]
+    assert acks.outstanding == 2
+
+
+def test_what_is_settled_takes_no_memory() -> None:
+    acks = Acknowledgements(7)
+    for tag in range(2, 1001, 2):
+        acks.newest = tag
+        acks.ack(tag)
+        acks.ack(tag - 1)
+        acks.collect()
+    assert (acks._settled, acks._collected, acks.outstanding) == (set(), set(), 0)
+
+
 def test_a_delivery_without_acknowledgement_makes_no_gap() -> None:
     acks = handed_out(4)
     for tag in (1, 3):

@@ -100,6 +100,12 @@ def test_what_is_deleted_or_unbound_does_not_come_back() -> None:
     assert topology(bound) == []
 
 
+def test_with_an_exchange_go_the_bindings_from_it_alone() -> None:
+    remembered = told(BRIEF, OWN, BindQueue("own", "brief", "k"), BindQueue("own", "other", "k"))
+    remembered.note(DeleteExchange("brief"))
+    assert topology(remembered)[1:] == [queue.Bind("own", "other", "k")]
+
+
 def test_an_auto_delete_exchange_goes_with_its_last_binding() -> None:
     remembered = told(
         BRIEF, BindQueue("q", "brief", "k"), BindExchange("e", "brief", "k"), UnbindQueue("q", "brief", "k")
