@@ -32,7 +32,6 @@ class Catalogue:
         """How many values the last operation had read to it."""
         self.indexes = Indexes()
         self._revisions = count(1)
-        self._orders = count(1)
 
     def run(self, command: Command, owner: str = "me", unique: str = "u") -> Any:
         """Carry a command out and give the reply."""
@@ -41,8 +40,7 @@ class Catalogue:
     def consume(self, queue: str, tag: str, owner: str = "me", *, exclusive: bool = False, **arguments: Any) -> Any:
         """Start a consumer; arguments are written with _ for -."""
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
-        order = next(self._orders)
-        return self.carry_out(lambda view: decide_consume(view, queue, tag, owner, exclusive, named, order))
+        return self.carry_out(lambda view: decide_consume(view, queue, tag, owner, exclusive, named))
 
     def cancel(self, queue: str, tag: str, owner: str = "me") -> Any:
         """End a consumer."""

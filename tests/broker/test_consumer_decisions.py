@@ -240,3 +240,13 @@ def test_the_time_of_a_queue_begins_when_its_last_consumer_is_buried(catalogue: 
     bury(catalogue, "me")
 
     assert catalogue.groups["e/idle"].age_ms == 0
+
+
+def test_consumers_come_in_the_order_in_which_they_were_entered(catalogue: Catalogue) -> None:
+    catalogue.consume("q", "first", "one")
+    catalogue.consume("q", "second", "two")
+
+    catalogue.cancel("q", "first", "one")
+    catalogue.consume("q", "third", "one")
+
+    assert active(catalogue) == "second"

@@ -41,14 +41,13 @@ def decide_consume(
     owner: str,
     exclusive: bool,
     arguments: Mapping[str, Any],
-    order: float,
 ) -> Decision:
     """Add a consumer. Reply: the queue's rules.
 
-    The tag must be new for this owner and queue (name the channel in it: AMQP's tags are a channel's own);
-    `order` grows with time. 403: the queue has an exclusive consumer, or has consumers and this one is to be exclusive,
-    or it has a single active consumer and so no exclusive one. 404, 405 as always; 406: a bad x-priority; 530: the tag
-    is in use.
+    The tag must be new for this owner and queue (name the channel in it: AMQP's tags are a channel's own).
+    It comes after all consumers that the queue has. 403: the queue has an exclusive consumer, or has consumers and this
+    one is to be exclusive, or it has a single active consumer and so no exclusive one. 404, 405 as always; 406: a bad
+    x-priority; 530: the tag is in use.
     """
     check_name("consumer tag", consumer_tag)
     # The expiry group is read for whoever carries this out: an overdue queue is to be deleted before it is consumed.
@@ -56,7 +55,8 @@ def decide_consume(
     rules = check_access(view, queue, owner, _METHOD)
     priority = check_consumer_arguments(queue, arguments, _METHOD)
     group = consumers_group(queue)
-    _check_admission(queue, consumers(view.group(group).values), rules, exclusive=exclusive)
+    others = consumers(view.group(group).values)
+    _check_admission(queue, others, rules, exclusive=exclusive)
     field = consumer_field(owner, consumer_tag)
     if field in view.group(group).values:
         text = (
@@ -64,6 +64,7 @@ def decide_consume(
         )
         raise refusals.not_allowed(text, _METHOD)
     draft = Draft(view)
+    order = 1 + max((other.order for other in others), default=0)
     consumer = ConsumerEntry(owner, consumer_tag, exclusive, priority, order)
     draft.write(group, field, write_consumer(consumer))
     draft.write(owner_group(owner), held_consumer_field(queue, consumer_tag), PRESENT)

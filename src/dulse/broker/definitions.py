@@ -49,7 +49,7 @@ class ConsumerEntry(NamedTuple):
     tag: str
     exclusive: bool
     priority: int
-    order: float
+    order: int
 
 
 class BoundTo(NamedTuple):

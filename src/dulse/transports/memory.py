@@ -160,7 +160,7 @@ class MemoryStorage:
             held = store.owners.get(owner)
             for name, wanted in wants:
                 found = store.queues.get(name)
-                if found is not None and any(found.order):
+                if found is not None and wanted > 0 and any(found.order):
                     if held is None:
                         held = self._register(owner)
                     taken += store.take(found, wanted, held)
@@ -178,7 +178,9 @@ class MemoryStorage:
         store = self._store
         with store.lock:
             found = store.queues.get(queue)
-            return [] if found is None else store.take_expired(found, count, self._register(owner))
+            if found is None or count <= 0 or not store.has_expired(found):
+                return ()
+            return store.take_expired(found, count, self._register(owner))
 
     def trim(
         self,
@@ -196,7 +198,7 @@ class MemoryStorage:
         with store.lock:
             found = store.queues.get(queue)
             excess = (0, 0) if found is None else found.excess(max_count, max_bytes)
-            if found is None or max(excess) <= 0:
+            if found is None or max(excess) <= 0 or limit <= 0:
                 return ()
             return store.take_excess(found, excess, limit, self._register(owner))
 
@@ -251,14 +253,7 @@ class MemoryStorage:
         """Give back what a dead owner holds."""
         store = self._store
         with store.lock:
-            if not force and owner not in store.dead:
-                return False
-            held = store.owners.get(owner, {})
-            store.give_back(list(held)[:limit], owner)
-            if not held:
-                store.owners.pop(owner, None)
-                store.dead.pop(owner, None)
-            return bool(held)
+            return (force or owner in store.dead) and store.forget(owner, limit)
 
     # ---------------------------------------------------------------------------------------------- time
 

@@ -102,14 +102,17 @@ class Storage(Protocol):
 
         Highest priority first, the oldest first within one. Records whose ttl is over come too: the caller sends
         them on. `owner` is registered (and kept for `lease_ms` from now) by the same step whenever something
-        is taken. The second part of the answer: tokens to settle that were no longer the owner's.
+        is taken, and not otherwise. The second part of the answer: tokens to settle that were no longer the owner's.
         """
         ...
 
     def reserve_expired(
         self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
     ) -> Sequence[Leased]:
-        """Take and lease only ready records that have outlived their ttl_ms; does not count as a delivery."""
+        """Take and lease only ready records that have outlived their ttl_ms; does not count as a delivery.
+
+        `owner` is registered as by `reserve`.
+        """
         ...
 
     def trim(
@@ -187,7 +190,10 @@ class Storage(Protocol):
         ...
 
     def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
-        """Give back up to `limit` records of an owner that is (still) past its time, or `force`; True: call again."""
+        """Give back up to `limit` records of an owner that is (still) past its time, or `force`; True: call again.
+
+        Until it was called often enough the owner is past its time; then it is unknown.
+        """
         ...
 
     # ----------------------------------------------------------------------------------------------- time

@@ -8,6 +8,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from dulse.model.commands import DeclareQueue
+from dulse.model.records import Put, Target
 from dulse.policy.clocks import SystemClock
 from dulse.transports.sqlite import SQLiteStorage
 from dulse.virtual.aio.transport import VirtualTransport as AsyncVirtualTransport
@@ -16,6 +17,7 @@ from dulse.virtual.threaded import ThreadedStorage
 from tests.transports.sqlite.locking import locked
 
 LEASE = 2.0
+SLACK = 10.0
 SETTINGS: dict[str, Any] = {"clock": SystemClock(), "lease": LEASE, "max_hold": None, "timeout": 30.0}
 
 
@@ -73,3 +75,23 @@ def test_leases_in_one_file_are_renewed_by_asyncio_while_another_is_locked(tmp_p
         return dead
 
     assert asyncio.run(run()) == set()
+
+
+def test_the_death_of_an_owner_is_noticed_by_one_with_a_far_longer_lease(tmp_path: Path) -> None:
+    path = tmp_path / "broker.sqlite"
+    patient = VirtualTransport(SQLiteStorage(path, durability="normal"), **{**SETTINGS, "lease": 600.0})
+    patient.open(30)
+    patient.channel().execute(DeclareQueue("q"))
+    sleep(1.5)  # it has looked for dead owners, and there was none
+    dying = SQLiteStorage(path, durability="normal")
+    dying.open(5)
+    dying.put([Put(b"1", [Target("q")], 1)])
+    assert dying.reserve([("q", 1)], "dying", 1000)[0]
+
+    began = monotonic()
+    while dying.depth(["q"])[0].ready == 0:
+        assert monotonic() - began < LEASE + SLACK
+        sleep(0.02)
+
+    dying.close(5)
+    patient.close(5)

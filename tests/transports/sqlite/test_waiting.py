@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from dulse.links import bell
+from dulse.links.inotify import Inotify
 from dulse.model.records import Put, Target
-from dulse.transports.sqlite import SQLiteStorage, bell
-from dulse.transports.sqlite.inotify import Inotify
+from dulse.transports.sqlite import SQLiteStorage
 
 
 @pytest.fixture(name="storage")

@@ -126,6 +126,36 @@ class Owning(StorageBench):
 
         assert not neighbour.change({}, {("x/here", "a"): "1"}, if_dead=OWNER)
 
+    @pytest.mark.parametrize("step", ["reserve", "reserve of none", "reserve_expired", "trim", "trim of none"])
+    def test_an_owner_that_took_nothing_is_not_registered(self, storage: Storage, step: str) -> None:
+        self.put(storage, "lasting", b"1", ttl_ms=LONG_MS)
+        takes: dict[str, Callable[[], object]] = {
+            "reserve": lambda: storage.reserve([("q", 1), ("r", 1)], OWNER, LONG_MS),
+            "reserve of none": lambda: storage.reserve([("lasting", 0)], OWNER, LONG_MS),
+            "reserve_expired": lambda: storage.reserve_expired("lasting", 1, OWNER, LONG_MS),
+            "trim": lambda: storage.trim("lasting", 1, None, OWNER, LONG_MS),
+            "trim of none": lambda: storage.trim("lasting", 0, None, OWNER, LONG_MS, 0),
+        }
+
+        takes[step]()
+
+        assert storage.change({}, {}, if_dead=OWNER)
+
+    def test_an_owner_of_which_a_part_was_forgotten_by_force_counts_as_dead(
+        self, storage: Storage, neighbour: Storage
+    ) -> None:
+        self.put(storage, "q", b"1", b"2")
+        self.take(storage, "q")
+
+        assert neighbour.forget(OWNER, 1, force=True)
+
+        assert OWNER in neighbour.dead_owners()[0]
+        assert neighbour.change({}, {}, if_dead=OWNER)
+        while neighbour.forget(OWNER):
+            pass
+        assert OWNER not in neighbour.dead_owners()[0]
+        assert self.drained(neighbour, "q", OTHER) == [b"1", b"2"]
+
     def test_an_owner_that_the_store_does_not_know_counts_as_dead(self, storage: Storage) -> None:
         self.put(storage, "q", b"1")
         self.put(storage, "r", b"2")

@@ -122,6 +122,12 @@ class MemoryStore:
             queue.shrunk(leased.payload for leased in taken)
         return taken
 
+    def has_expired(self, queue: MemoryQueue) -> bool:
+        """Tell whether one of the heads has outlived its time to live."""
+        now = self.now()
+        heads = [level[0] for level in queue.order if level]
+        return any(ttl_ms is not None and int((now - since) * 1000) >= ttl_ms for _, _, since, ttl_ms, *_ in heads)
+
     def take_expired(self, queue: MemoryQueue, wanted: int, held: dict[Token, Entry]) -> list[Leased]:
         """Lease heads that have outlived their time to live; that is no delivery."""
         now = self.now()
@@ -263,6 +269,17 @@ class MemoryStore:
     def is_dead(self, owner: str) -> bool:
         """Tell whether an owner was declared dead, or is not known."""
         return owner in self.dead or owner not in self.owners
+
+    def forget(self, owner: str, limit: int) -> bool:
+        """Give back up to `limit` records of an owner, who is dead from now on; True: there are more."""
+        held = self.owners.get(owner, {})
+        self.give_back(list(held)[:limit], owner)
+        if held:
+            self.dead[owner] = None
+        else:
+            self.owners.pop(owner, None)
+            self.dead.pop(owner, None)
+        return bool(held)
 
     def abandon(self, owners: Collection[str]) -> None:
         """Declare owners dead, and wake everybody to bury them. Takes no lock: the collector may call it anywhere."""

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Group, Parts
-from dulse.transports.sqlite.clocks import wall_ms
 from dulse.transports.sqlite.looking import drop, has_ready
 from dulse.transports.sqlite.owning import is_dead
 

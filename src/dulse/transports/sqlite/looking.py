@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Depth, Peeked
-from dulse.transports.sqlite.clocks import wall_ms
 from dulse.transports.sqlite.taking import HEADS, TAKE_HEADS
 
 __all__ = ["count_ready", "data_version", "depth", "drop", "has_ready", "peek", "purge", "ready_queues"]

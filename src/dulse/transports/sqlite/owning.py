@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from dulse.transports.sqlite.clocks import boot_ms
+from dulse.links.clocks import boot_ms
 
 __all__ = ["Held", "dead_owners", "forget", "held", "hold", "is_dead", "renew"]
 

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Guard, Problem, Put, Target
-from dulse.transports.sqlite.clocks import wall_ms
 from dulse.virtual.storage import StaleTopology
 
 __all__ = ["check_guards", "excess", "last_number", "put_all", "put_one", "write_records"]

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from dulse import errors
+from dulse.links.bell import Bell
+from dulse.links.clocks import read_boot
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.transports.sqlite import catalogue, forks, looking, owning, putting, schema, sweeping, taking, waiting
-from dulse.transports.sqlite.bell import Bell
-from dulse.transports.sqlite.clocks import read_boot
 from dulse.transports.sqlite.connections import Connections
 from dulse.transports.sqlite.place import Place
 from dulse.transports.sqlite.taking import Taker

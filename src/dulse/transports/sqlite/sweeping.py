@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Swept
-from dulse.transports.sqlite.clocks import wall_ms
 
 __all__ = ["cut_log", "is_due", "look", "promote"]
 

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Guard, Leased, Put, Target
-from dulse.transports.sqlite.clocks import wall_ms
 from dulse.transports.sqlite.owning import hold, slack
 from dulse.transports.sqlite.putting import check_guards, excess, write_records
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from dulse.links.bell import Bell
 from dulse.transports.sqlite import looking
-from dulse.transports.sqlite.bell import Bell
 from dulse.transports.sqlite.connections import Connections
 
 __all__ = ["wait"]

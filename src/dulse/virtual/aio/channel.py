@@ -169,7 +169,6 @@ class VirtualChannel:
             owner=self._transport.owner,
             exclusive=exclusive,
             arguments=arguments or {},
-            order=time.time(),
         )
         until = self._transport.deadline(timeout)
         try:

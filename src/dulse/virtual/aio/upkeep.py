@@ -229,8 +229,7 @@ class Upkeep:
         for owner, since in self._suspects.items():
             if now - since >= patience:
                 await self._bury(owner, until)
-        unforeseen = self._storage.capabilities.leases == "process"
-        pause = patience if owners else LOOK_EVERY if unforeseen else self._lease_ms / 1000
+        pause = patience if owners else LOOK_EVERY  # leases shorter than ours may begin at any time
         self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))
 
     async def _bury(self, owner: str, until: float) -> None:
