@@ -179,7 +179,7 @@ class MemoryStorage:
         with store.lock:
             found = store.queues.get(queue)
             if found is None or count <= 0 or not store.has_expired(found):
-                return ()
+                return []
             return store.take_expired(found, count, self._register(owner))
 
     def trim(
