@@ -14,6 +14,7 @@ from dulse.amqp.expected import Expected
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, confirm
 from dulse.links.blocking import turns
+from dulse.links.blocking.line import Line
 from dulse.links.blocking.port import Port, describe
 from dulse.links.blocking.publishing import Publishing
 from dulse.links.blocking.sending import push, write_acks
@@ -25,77 +26,116 @@ if TYPE_CHECKING:
 Made = TypeVar("Made", bound=Port)
 
 
+_ATTEMPTS = 5
+"""How often a call is made that ends its connection each time, which it may be the reason of."""
+
+
+class _Asking:
+    """One call on its way; `look` is called under the lock until it is answered."""
+
+    def __init__(
+        self,
+        line: Line,
+        ask: Callable[[Engine], Expected],
+        port: Port | None,
+        then: Callable[[Expected], None] | None,
+    ) -> None:
+        self._line = line
+        self._ask = ask
+        self._port = port
+        self._then = then
+        self.expected: Expected | None = None
+
+    def look(self) -> bool:
+        line, port = self._line, self._port
+        if self.expected is None:
+            if port is not None:
+                port.check_open()
+            if line.is_over:
+                raise line.why_not()
+            if line.is_broken or (port is not None and not port.is_ready):
+                return False
+            write_acks(line)
+            self.expected = self._ask(line.need_engine())
+            push(line)
+        if self.expected.done and self.expected.error is None and self._then is not None:
+            self._then(self.expected)
+        return self.expected.done
+
+
 class Calling(Publishing):
     """The part of `Link` that opens channels and calls; not for use by itself."""
 
     def port(self, kind: type[Made], timeout: float | None = None) -> Made:
         """Open a channel, of Port or a subclass."""
         line = self._line
-        expected = self._call(lambda engine: engine.open_channel(), timeout)
-        with line.lock:
-            writer = line.need_engine().writer(expected.channel)
-            port = line.ports[expected.channel] = kind(cast("Link", self), line, expected.channel, writer)
-            line.remembered.open_channel(port.number, confirms=port.confirms)
-        if port.confirms:
-            self.call(port, confirm.Select(), timeout)
-        return port
+        made: list[Made] = []
 
-    def call(self, port: Port, method: Method, timeout: float | None = None) -> Method | Delivery:
+        def opened(expected: Expected) -> None:
+            number = expected.channel
+            made.append(kind(cast("Link", self), line, number, line.need_engine().writer(number)))
+            line.ports[number] = made[0]
+            line.remembered.open_channel(number, confirms=made[0].confirms)
+
+        self._call(lambda engine: engine.open_channel(), timeout, then=opened)
+        if made[0].confirms:
+            self.call(made[0], confirm.Select(), timeout)
+        return made[0]
+
+    def call(
+        self, port: Port, method: Method, timeout: float | None = None, then: Callable[[Expected], None] | None = None
+    ) -> Method | Delivery:
         """Call a method of a channel and give the reply; raises what the broker says against it.
 
         Where a lost link cuts the call off, it is made again if that does no harm, else ConnectionLost is raised.
+        `then` is called under the lock, as soon as the reply is there.
         """
 
         def ask(engine: Engine) -> Expected:
             port.check_open()
             return engine.call(port.number, method)
 
-        reply = self._call(ask, timeout, port, again=may_repeat(method)).reply
+        reply = self._call(ask, timeout, port, again=may_repeat(method), then=then).reply
         if reply is None:
             raise errors.make(errors.ConnectionLost, f"{method.name} was not answered")
         return reply
 
     def _call(
-        self, ask: Callable[[Engine], Expected], timeout: float | None, port: Port | None = None, *, again: bool = True
+        self,
+        ask: Callable[[Engine], Expected],
+        timeout: float | None,
+        port: Port | None = None,
+        *,
+        again: bool = True,
+        then: Callable[[Expected], None] | None = None,
     ) -> Expected:
         line = self._line
         deadline = self.deadline(timeout)
-        while True:
-            asked: list[Expected] = []
-
-            def look(asked: list[Expected] = asked) -> bool:
-                if asked:
-                    return asked[0].done
-                if port is not None:
-                    port.check_open()
-                if line.is_over:
-                    raise line.why_not()
-                if line.is_broken or (port is not None and not port.is_ready):
-                    return False
-                write_acks(line)
-                asked.append(ask(line.need_engine()))
-                push(line)
-                return False
-
-            done = turns.wait(line, look, deadline, self.broke)
+        for attempt in range(_ATTEMPTS):
+            asking = _Asking(line, ask, port, then)
+            done = turns.wait(line, asking.look, deadline, self.broke)
             self.attend()
-            if not done:
-                self._abandon(asked, deadline)
-            expected = asked[0]
-            if expected.error is None:
-                return expected
-            if not (again and isinstance(expected.error, errors.ConnectionLost) and line.is_broken):
-                raise expected.error
+            if not done or asking.expected is None:
+                raise self._abandoned(asking.expected)
+            error = asking.expected.error
+            if error is None:
+                return asking.expected
+            lost = isinstance(error, errors.ConnectionLost) and not line.is_over
+            if not (again and lost) or attempt == _ATTEMPTS - 1:
+                raise error
+        raise line.why_not()
 
-    def _abandon(self, asked: list[Expected], deadline: float) -> None:
+    def _abandoned(self, expected: Expected | None) -> Exception:
+        """Give up a call whose time is over; gives the error to raise."""
         line = self._line
         with line.lock:
-            line.abandoned.extend(each for each in asked if not each.done)
-        what = asked[0].method.name if asked else "what was asked"
+            if expected is not None and not expected.done:
+                line.abandoned.append(expected)
+        what = expected.method.name if expected is not None else "what was asked"
         if line.is_broken:
             text = f"the connection is lost ({line.error}) and could not be replaced before {what} had to be answered"
-            raise errors.make(errors.ConnectionLost, text)
-        raise errors.make(errors.DeadlineExceeded, f"the broker did not answer {what} in time")
+            return errors.make(errors.ConnectionLost, text)
+        return errors.make(errors.DeadlineExceeded, f"the broker did not answer {what} in time")
 
     def check(self, timeout: float | None = None) -> None:
         """Do one round trip to the broker."""
@@ -110,9 +150,9 @@ class Calling(Publishing):
 
     def prefetch(self, port: Port, count: int, *, shared: bool, timeout: float | None = None) -> None:
         """Bound what is delivered and not settled."""
-        self.call(port, basic.Qos(prefetch_count=count, global_=shared), timeout)
-        with self._line.lock:
-            self._line.remembered.prefetch(port.number, count, shared=shared)
+        remembered = self._line.remembered
+        method = basic.Qos(prefetch_count=count, global_=shared)
+        self.call(port, method, timeout, lambda _: remembered.prefetch(port.number, count, shared=shared))
 
     def report_unconfirmed(self, port: Port) -> None:
         """Let go of what a channel has in flight, and keep that for who is told of it; under the lock."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from dulse import errors
 from dulse.amqp.delivery import Delivery
+from dulse.amqp.expected import Expected
 from dulse.amqp.methods import basic
 from dulse.links.blocking import turns
 from dulse.links.blocking.calling import Calling
@@ -91,12 +92,10 @@ class Delivering(Calling):
             raise errors.make(errors.NotAllowed, text, code=530, method=method.name)
         port.consumers[method.consumer_tag] = Consumer(method, on_delivery, on_cancel)
         try:
-            self.call(port, method, timeout)
+            self.call(port, method, timeout, lambda _: self._line.remembered.consume(port.number, method))
         except BaseException:
             port.consumers.pop(method.consumer_tag, None)
             raise
-        with self._line.lock:
-            self._line.remembered.consume(port.number, method)
 
     def cancel(self, port: Port, consumer_tag: str, timeout: float | None = None) -> None:
         """End a consumer; what was not handed over goes back. Unknown tags are no error."""
@@ -137,15 +136,17 @@ class Delivering(Calling):
 
     def get(self, port: Port, queue: str, *, no_ack: bool, timeout: float | None) -> Delivery | None:
         """Take one message."""
-        reply = self.call(port, basic.Get(queue, no_ack), timeout)
-        if not isinstance(reply, Delivery):
-            return None
-        with self._line.lock:
-            port.acks.newest = max(port.acks.newest, reply.delivery_tag)
-            if no_ack:
-                port.acks.skip(reply.delivery_tag)
-            reply.delivery_tag += port.offset
-        return reply
+
+        def taken(expected: Expected) -> None:
+            reply = expected.reply
+            if isinstance(reply, Delivery):
+                port.acks.newest = max(port.acks.newest, reply.delivery_tag)
+                if no_ack:
+                    port.acks.skip(reply.delivery_tag)
+                reply.delivery_tag += port.offset
+
+        reply = self.call(port, basic.Get(queue, no_ack), timeout, taken)
+        return reply if isinstance(reply, Delivery) else None
 
     # ------------------------------------------------------------------------------------------- settle
 

@@ -138,6 +138,7 @@ class Link(Delivering):
             if not line.is_open or engine is None:
                 return
             closing = engine.state is State.CLOSING
+            self._end_ports()
             line.error, line.status = problem, Status.BROKEN
             engine.lost(errors.make(errors.ConnectionLost, f"the connection was lost: {problem}"))
             stream, line.stream = line.stream, None
@@ -185,14 +186,18 @@ class Link(Delivering):
         line = self._line
         if line.endings and not turns.is_nested(line):
             with line.lock:
-                mine = [each for each in line.endings if not each[0].is_mending]
-                for each in mine:
-                    line.endings.remove(each)
-                    self._end_port(*each)
+                self._end_ports()
             self._mend()
             line.tell()
         if line.problems:
             self.report()
+
+    def _end_ports(self) -> None:
+        """Attend to the channels that the broker has closed, but for those being mended; under the lock."""
+        line = self._line
+        for each in [each for each in line.endings if not each[0].is_mending]:
+            line.endings.remove(each)
+            self._end_port(*each)
 
     def _end_port(self, port: Port, problem: Exception) -> None:
         """Attend to a channel that the broker has closed; under the lock."""
@@ -212,7 +217,9 @@ class Link(Delivering):
     def _refuge(self, port: Port) -> Port:
         """Make a private channel for the unconfirmed messages of one that was closed for its user; under the lock."""
         line = self._line
-        number = 1 + max(line.ports, default=0)
+        engine = line.need_engine()
+        free = (each for each in range(engine.channel_max or 65535, 0, -1) if not engine.is_channel_open(each))
+        number = next(each for each in free if each not in line.ports)
         refuge = line.ports[number] = Port(self, line, number, Writer(number, line.frame_max))
         refuge.is_ready, refuge.is_refuge = False, True
         line.remembered.open_channel(number, confirms=True)

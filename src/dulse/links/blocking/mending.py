@@ -48,6 +48,14 @@ class Mender:
 
     def run(self) -> None:
         """Mend what there is."""
+        try:
+            self._run()
+        except BaseException as problem:
+            self._line.is_mending = False
+            self.give_up(problem if isinstance(problem, Exception) else self._line.why_not())
+            raise
+
+    def _run(self) -> None:
         line = self._line
         while True:
             if line.is_broken:
@@ -151,10 +159,8 @@ class Mender:
             _logger.warning("after a lost connection %s was refused: %s", each.method.name, each.error)
             port = line.ports.get(each.channel)
             if port is not None and isinstance(each.method, basic.Consume):
-                consumer = port.consumers.pop(each.method.consumer_tag, None)
                 line.remembered.cancel(port.number, each.method.consumer_tag)
-                if consumer is not None and consumer.on_cancel is not None:
-                    line.ready.append((consumer.on_cancel, consumer.tag))
+                line.ready.append((port.end_consumer, each.method.consumer_tag))
 
     def give_up(self, problem: Exception) -> None:
         """Let the link be lost for good, and report what is unconfirmed."""

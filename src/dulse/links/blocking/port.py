@@ -107,12 +107,13 @@ class Port:
     ) -> None:
         """Send a message; when this returns, it is with the kernel and will be confirmed, or be told of.
 
-        A mandatory one without a listener waits until the broker has confirmed or returned it.
+        A mandatory one without a listener waits until the broker has confirmed or returned it; with one, what came
+        back is handed over in a drain or flush.
         """
         if "headers" in properties:
             refuse_delay(properties)
         data = self.writer.write(body, properties, exchange, routing_key, mandatory)
-        if mandatory or self.waits:
+        if self.waits or (mandatory and self.on_returned is None):
             self.link.publish_and_wait(self, data, timeout)
             return
         line = self._line
@@ -234,6 +235,12 @@ class Port:
             if self.closed_by is not None:
                 text = f"channel {self.number} was closed by the broker: {self.closed_by}: open another"
             raise errors.make(errors.ChannelClosed, text, code=504)
+
+    def end_consumer(self, tag: str) -> None:
+        """Tell a consumer that the broker has ended it; called in a drain."""
+        consumer = self.consumers.pop(tag, None)
+        if consumer is not None and consumer.on_cancel is not None:
+            consumer.on_cancel(tag)
 
     def shut(self, reason: Exception | None) -> None:
         """Be closed; called under the lock."""

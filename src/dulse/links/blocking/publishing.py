@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 
@@ -50,7 +51,7 @@ class Publishing:
     def publish_together(self, port: Port, messages: Sequence[tuple[bytes, bool]], timeout: float | None) -> None:
         """Publish many in order; waits for the answers if there are mandatory ones, or all are waited for."""
         deadline = self.deadline(timeout)
-        waits = port.waits or any(mandatory for _, mandatory in messages)
+        waits = port.waits or (port.on_returned is None and any(mandatory for _, mandatory in messages))
         placed: list[tuple[_Placing, Awaiting]] = []
         for data, _ in messages:
             awaiting = Awaiting() if waits and port.confirms else None
@@ -94,7 +95,11 @@ class Publishing:
         placing = _Placing(line, port, data, tag, awaiting)
         turns.glance(line, self.broke)
         self.attend()
-        if not turns.wait(line, placing.look, self.deadline(timeout), self.broke):
+        deadline = self.deadline(timeout)
+        while not turns.wait(line, placing.look, deadline, self.broke):
+            if timeout is None and placing.is_blocked:
+                deadline = monotonic() + 1.0  # `look` raises when blocked_timeout is over
+                continue
             with line.lock:
                 placing.withdraw()
             raise errors.make(errors.DeadlineExceeded, "the message could not be sent in time; it may still arrive")
@@ -120,10 +125,22 @@ class Publishing:
 
         done = turns.wait(line, settled, self.deadline(timeout), self.broke)
         self.attend()
+        self._hand_over_returned()
         self.raise_problems(port)
         if not done:
             text = "the broker did not confirm in time what was published; it is still waited for"
             raise errors.make(errors.DeadlineExceeded, text)
+
+    def _hand_over_returned(self) -> None:
+        """Call the listeners of messages that came back."""
+        line = self._line
+        with line.lock:
+            found = [each for each in line.ready if isinstance(each, tuple) and isinstance(each[1], Returned)]
+            gone = set(map(id, found))
+            if found:
+                line.ready = deque(each for each in line.ready if id(each) not in gone)
+        for listener, back in found:
+            listener(back)
 
     def raise_problems(self, port: Port | None) -> None:
         """Raise the first of the failures that nobody was told of, of one channel or of all."""
@@ -161,6 +178,11 @@ class _Placing:
         self._blocked_since: float | None = None
         self._tag = tag
         self._generation = port.generation
+
+    @property
+    def is_blocked(self) -> bool:
+        """Tell whether the broker takes no messages for now."""
+        return self._blocked_since is not None
 
     def look(self) -> bool:
         line, port = self._line, self._port

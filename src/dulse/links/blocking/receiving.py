@@ -62,7 +62,9 @@ def hand_out(line: Line, engine: Engine) -> None:
             fresh.append(event)
         elif type(event) is Told and type(event.method) is basic.Ack:
             method = event.method
-            line.ports[event.channel].confirm(method.delivery_tag, method.multiple)
+            port = line.ports.get(event.channel)
+            if port is not None:  # else it was closed, and its publisher told
+                port.confirm(method.delivery_tag, method.multiple)
         else:
             ended = _take(line, event, fresh) or ended
     ready = deque([*line.ready, *fresh]) if fresh else line.ready
@@ -87,7 +89,7 @@ def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception |
     if isinstance(event, Told):
         _take_told(line, port, event.method, fresh)
     elif isinstance(event, Arrived):
-        _take_returned(line, port, returned(event.content))
+        _take_returned(line, port, returned(event.content), fresh)
     elif isinstance(event, Ended) and event.error is not None:
         port.is_ready = port.is_listed = False
         line.endings.append((port, event.error))
@@ -98,13 +100,11 @@ def _take_told(line: Line, port: Port, method: Method, fresh: list[Delivery | Ca
     if isinstance(method, basic.Nack):
         port.refuse(method.delivery_tag, method.multiple)
     elif isinstance(method, basic.Cancel):
-        consumer = port.consumers.pop(method.consumer_tag, None)
         line.remembered.cancel(port.number, method.consumer_tag)
-        if consumer is not None and consumer.on_cancel is not None:
-            fresh.append((consumer.on_cancel, consumer.tag))
+        fresh.append((port.end_consumer, method.consumer_tag))  # behind what it was given
 
 
-def _take_returned(line: Line, port: Port, back: Returned) -> None:
+def _take_returned(line: Line, port: Port, back: Returned, fresh: list[Delivery | Call]) -> None:
     """Give a message that no queue wanted to who waits for its confirm, which comes next."""
     for tag, token in sorted(port.window.tokens.items()):
         if isinstance(token, Awaiting) and token.problem is None:
@@ -112,7 +112,10 @@ def _take_returned(line: Line, port: Port, back: Returned) -> None:
             if (sent.body, sent.exchange, sent.routing_key) == (back.body, back.exchange, back.routing_key):
                 token.problem = back
                 return
-    line.problems.append((port, None, unroutable(back)))
+    if port.on_returned is not None:
+        fresh.append((port.on_returned, back))
+    else:  # the listener has gone meanwhile
+        line.problems.append((port, None, unroutable(back)))
 
 
 def _give_back(line: Line, event: Replied) -> None:

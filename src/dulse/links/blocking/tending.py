@@ -90,7 +90,8 @@ class Tending:
         with line.lock:
             engine = line.engine
             if line.status is Status.OPEN and engine is not None:
-                if len(line.ready) >= _MOST_READY and line.stream is not None and line.stream.wait(0):
+                unread = len(line.ready) >= _MOST_READY and line.reader is None
+                if unread and line.stream is not None and line.stream.wait(0):
                     engine.has_heard = True
                 engine.tick(now)
                 if engine.heartbeat:

@@ -1,0 +1,73 @@
+"""While the broker takes no messages, publishers wait; none is lost, and consumers go on."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import pytest
+
+import dulse
+from dulse import errors
+from tests.amqp_transport.conftest import PATIENCE, Meanwhile, taken
+from tests.servers.rabbitmq import RabbitMQ
+
+pytestmark = pytest.mark.slow
+
+
+def publish_until_blocked(producer: dulse.Producer, total: int = 100_000) -> int:
+    for number in range(total):
+        try:
+            producer.publish(str(number).encode())
+        except errors.Blocked:
+            return number
+    raise AssertionError("nobody was blocked")
+
+
+def test_a_publish_that_is_blocked_for_too_long_raises_and_was_not_sent(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url, transport_options={"blocked_timeout": 1}) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        with rabbitmq.memory_alarm():
+            began = monotonic()
+            sent = publish_until_blocked(producer)
+            assert monotonic() - began > 1
+        producer.publish(b"after", timeout=PATIENCE)
+        producer.flush(PATIENCE)
+    assert taken(rabbitmq.url, name) == [*(str(number).encode() for number in range(sent)), b"after"]
+
+
+def test_publishers_wait_for_the_end_of_an_alarm(rabbitmq: RabbitMQ, name: str) -> None:
+    total = 2000
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+
+        def publish() -> None:
+            for number in range(total):
+                producer.publish(str(number).encode(), timeout=PATIENCE)
+
+        with Meanwhile(publish), rabbitmq.memory_alarm():
+            pass
+        producer.flush(PATIENCE)
+    assert taken(rabbitmq.url, name) == [str(number).encode() for number in range(total)]
+
+
+def test_consumers_acknowledge_during_an_alarm(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        for number in range(100):
+            producer.publish(str(number).encode())
+        producer.flush(PATIENCE)
+    found: list[bytes] = []
+
+    def on_message(message: dulse.Message) -> None:
+        found.append(message.body)
+        message.ack()
+
+    with dulse.Connection(rabbitmq.url) as connection, rabbitmq.memory_alarm():
+        queue = dulse.Queue(name, no_declare=True)
+        with dulse.Consumer(connection, [queue], on_message=on_message, prefetch_count=10):
+            while len(found) < 100:
+                connection.drain_events(timeout=PATIENCE)
+    assert taken(rabbitmq.url, name) == []
