@@ -161,6 +161,13 @@ def test_topology_comes_first_then_channels_with_confirms_and_consumers() -> Non
     ]
 
 
+def test_topology_comes_back_where_no_channel_is_open() -> None:
+    found = Remembered()
+    found.note(DeclareQueue("own", exclusive=True))
+    assert list(restoration(found)) == [Step(1, channel.Open()), Step(1, DECLARE), Step(1, channel.Close(200))]
+    assert list(restoration(Remembered())) == []
+
+
 def test_a_binding_that_is_refused_is_told_and_the_rest_comes_back() -> None:
     taken, refused = go_back(Refusals((BIND, MISSING)))
     assert refused == [NotRestored(0, BIND, MISSING)]
