@@ -86,6 +86,7 @@ class Run:
             self.storage.sweep,
             lambda: self.take(("q", 10), ("soon", 1)),
             lambda: self.storage.settle([leased.token for leased in self.held[6:8]], OWNER),
+            lambda: self.held.extend(self.storage.trim("parked", 0, None, OWNER, LEASE_MS)),
             lambda: self.storage.forget(OWNER, 1, force=True),
             lambda: self.storage.renew(OWNER, LEASE_MS),
             lambda: self.take(("q", 1)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dulse.links.clocks import read_boot
 from dulse.transports.filesystem.catalogue import Catalogue
 from dulse.transports.filesystem.delayed import Delayed
 from dulse.transports.filesystem.failures import named
@@ -20,7 +21,6 @@ from dulse.transports.filesystem.owners import Owners
 from dulse.transports.filesystem.place import Place, write_whole
 from dulse.transports.filesystem.spares import Spares
 from dulse.transports.filesystem.step import Step
-from dulse.transports.sqlite.clocks import read_boot
 
 __all__ = ["Broker"]
 
@@ -151,6 +151,10 @@ class Broker:
             line = self.line(queue)
             found = line.peek() if line else False
         return bool(found)
+
+    def ready(self, queues: Sequence[str]) -> list[str]:
+        """Name those of the queues that may have ready records."""
+        return [queue for queue in queues if self.has_ready(queue)]
 
     def catch_up(self) -> Catalogue:
         """Give the catalogue as it is now; without the lock of other processes, but with that of other threads."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Group, Parts, Revision
 from dulse.transports.filesystem.header import Header
 from dulse.transports.filesystem.place import write_all, write_whole
-from dulse.transports.sqlite.clocks import wall_ms
 
 __all__ = ["Catalogue", "Line"]
 

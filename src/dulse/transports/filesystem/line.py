@@ -159,10 +159,6 @@ class Line:
                 if entry is not None:
                     yield f"{self._segment(entry)}/{name}", entry
 
-    def put_back(self, priority: int, name: str) -> None:
-        """Remember again a head that was looked at and not taken."""
-        self._waiting.setdefault(priority, deque()).appendleft(name)
-
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """List all ready records in order."""
         for priority in _numbers(f"{self.path}/ready"):
@@ -172,6 +168,12 @@ class Line:
                     entry = Entry.read(name)
                     if entry is not None:
                         yield f"{folder}/{name}", entry
+
+    def dead(self, now: int) -> list[tuple[str, Entry]]:
+        """List the ready records that have outlived their time."""
+        if not 0 < self._counters.first_end <= now:
+            return []
+        return [each for each in self.entries() if each[1].dies is not None and each[1].dies <= now]
 
     def _look(self, priority: int) -> deque[str]:
         """List the first segment that has records; delete those before it, which have none."""

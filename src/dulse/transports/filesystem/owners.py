@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from dulse.links.clocks import boot_ms
 from dulse.transports.filesystem.names import Entry, folder_of
 from dulse.transports.filesystem.place import make_folder, write_whole
-from dulse.transports.sqlite.clocks import boot_ms
 
 __all__ = ["Held", "Owners"]
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Problem, Put, Target
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.journal import Plan
 from dulse.transports.filesystem.names import Entry
 from dulse.transports.filesystem.place import sync_folder, write_all
 from dulse.transports.filesystem.step import Step
-from dulse.transports.sqlite.clocks import wall_ms
 
 __all__ = ["Pack", "excess", "has_limit", "write_records"]
 

@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dulse.links.clocks import wall_ms
+from dulse.model.records import Guard
 from dulse.transports.filesystem.catalogue import Catalogue
 from dulse.transports.filesystem.journal import Plan
 from dulse.transports.filesystem.line import Line
 from dulse.transports.filesystem.names import Entry
 from dulse.transports.filesystem.owners import Held
-from dulse.transports.sqlite.clocks import wall_ms
 
 if TYPE_CHECKING:
     from dulse.transports.filesystem.broker import Broker
@@ -31,6 +32,15 @@ class Step:
         """Give the catalogue as it is now."""
         self.broker.catalogue.catch_up(self.header.epoch, self.header.end)
         return self.broker.catalogue
+
+    def stale(self, guards: Sequence[Guard]) -> str | None:
+        """Name the first group whose guard does not hold."""
+        if guards:
+            known = self.catalogue()
+            for group, revision in guards:
+                if known.revision(group) != revision:
+                    return group
+        return None
 
     def line(self, queue: str) -> Line | None:
         """Give a queue that has a folder."""

@@ -11,29 +11,25 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from dulse import errors
+from dulse.links.bell import Bell
+from dulse.links.clocks import wall_ms
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
-from dulse.transports.filesystem import looking, sweeping, taking
+from dulse.transports.filesystem import looking, sweeping, taking, watching
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.failures import named
+from dulse.transports.filesystem.holding import Holding
 from dulse.transports.filesystem.owners import Held
 from dulse.transports.filesystem.place import Place
 from dulse.transports.filesystem.records import Pack, excess, has_limit, write_records
 from dulse.transports.filesystem.step import Step
 from dulse.transports.filesystem.taking import Taken, read, take
-from dulse.transports.sqlite.bell import Bell
-from dulse.transports.sqlite.clocks import wall_ms
 from dulse.virtual.storage import StaleTopology
 
 __all__ = ["FilesystemStorage"]
 
 MAX_RECORD: Final = 1 << 30
 
-FIRST_REST: Final = 0.002
-LONGEST_REST: Final = 0.020
-"""Seconds between two looks of a waiting consumer while others' queues are busy and its own stay empty."""
-
-BATCH: Final = 1000
 
 GONE: Final = (
     "was deleted or replaced while it was in use; what was published since then is lost with it: open a new connection"
@@ -63,7 +59,7 @@ class FilesystemStorage:
             )
             raise errors.make(errors.InvalidArgument, text)
         if waking not in {"push", "poll"}:
-            raise errors.make(errors.InvalidArgument, f"waking {waking!r} is unknown: use 'push' (inotify) or 'poll'")
+            raise errors.make(errors.InvalidArgument, f"waking {waking!r} is unknown: use 'push' or 'poll'")
         self._capabilities = Capabilities(
             max_record=MAX_RECORD,
             leases="owner",
@@ -79,8 +75,7 @@ class FilesystemStorage:
 
     def _begin(self) -> None:
         self._bell = Bell(self._place.bell, push=self._capabilities.wake == "push")
-        self._registered: set[str] = set()
-        self._reborn: set[str] = set()
+        self._holding = Holding()
         self._mutex = threading.RLock()
 
     def __repr__(self) -> str:
@@ -88,7 +83,7 @@ class FilesystemStorage:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this store can do."""
+        """See Storage."""
         return self._capabilities
 
     def open(self, seconds: float) -> None:
@@ -141,9 +136,11 @@ class FilesystemStorage:
             pack = Pack(self._broker, puts) if puts else None
         try:
             with self._step(until) as step:
-                if publisher is not None and not self._is_next(step, publisher):
-                    return ()
-                stale = _stale(step, guards)
+                if publisher is not None:
+                    self._publisher, number = publisher
+                    if number != step.broker.last_number(self._publisher) + 1:
+                        return ()
+                stale = step.stale(guards)
                 if stale is not None and park is None:
                     raise StaleTopology(stale)
                 if stale is not None and park is not None:
@@ -158,10 +155,6 @@ class FilesystemStorage:
             if pack:
                 pack.discard()
         return problems
-
-    def _is_next(self, step: Step, publisher: tuple[str, int]) -> bool:
-        self._publisher = publisher[0]
-        return publisher[1] == step.broker.last_number(publisher[0]) + 1
 
     def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Tell the last number of the publisher named last; every put was decided when it returned."""
@@ -189,21 +182,9 @@ class FilesystemStorage:
             for queue, count in wants:
                 line = step.line(queue)
                 if line is not None and line.counters.count:
-                    folder = self._hold(step, owner, lease_ms)
+                    folder = self._holding.hold(step, owner, lease_ms)
                     taken.extend(take(step, line, folder, line.heads(), count, counted=True))
         return read(self._broker, taken), lost
-
-    def _hold(self, step: Step, owner: str, lease_ms: int, *, exactly: bool = False) -> str:
-        """Register an owner; gives its folder. If it was forgotten in between, `renew` has to tell."""
-        owners = step.broker.owners
-        if not owners.hold(owner, lease_ms, exactly=exactly):
-            while step.give_back(owner, BATCH):
-                pass
-            owners.hold(owner, lease_ms, exactly=True)
-            if owner in self._registered:
-                self._reborn.add(owner)
-            self._registered.add(owner)
-        return owners.folder(owner)
 
     def reserve_expired(
         self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
@@ -211,13 +192,10 @@ class FilesystemStorage:
         """Take and lease ready records that have outlived their ttl_ms, wherever they stand in the queue."""
         with self._step(until) as step:
             line = step.line(queue)
-            now = wall_ms()
-            if line is None or count <= 0 or not 0 < line.counters.first_end <= now:
+            dead = line.dead(wall_ms()) if line is not None and count > 0 else []
+            if line is None or not dead:
                 return ()
-            dead = [each for each in line.entries() if each[1].dies is not None and each[1].dies <= now]
-            if not dead:
-                return ()
-            folder = self._hold(step, owner, lease_ms)
+            folder = self._holding.hold(step, owner, lease_ms)
             taken = list(take(step, line, folder, dead, count, counted=False))
         return read(self._broker, taken)
 
@@ -237,9 +215,9 @@ class FilesystemStorage:
         taken: list[Taken] = []
         with self._step(until) as step:
             line = step.line(queue)
-            if line is None or not has_limit(limits) or excess(step, limits, 0, 0) == (0, 0):
+            if line is None or limit <= 0 or not has_limit(limits) or excess(step, limits, 0, 0) == (0, 0):
                 return ()
-            folder = self._hold(step, owner, lease_ms)
+            folder = self._holding.hold(step, owner, lease_ms)
             while len(taken) < limit and line.counters.count and excess(step, limits, 0, 0) != (0, 0):
                 taken.extend(take(step, line, folder, line.heads(), 1, counted=False))
         return read(self._broker, taken)
@@ -292,7 +270,7 @@ class FilesystemStorage:
                 held = f"{step.broker.owners.folder(owner)}/{token[0]}/{token[1]}"
                 if not os.path.exists(held):
                     return False
-                stale = _stale(step, guards)
+                stale = step.stale(guards)
                 if stale is not None:
                     raise StaleTopology(stale)
                 write_records(step, puts, pack, [held], limited=False)
@@ -307,11 +285,8 @@ class FilesystemStorage:
     def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         """Keep an owner; False if this object registered it before and it was forgotten since then."""
         with self._step(until) as step:
-            self._hold(step, owner, lease_ms, exactly=True)
-        if owner in self._reborn:
-            self._reborn.discard(owner)
-            return False
-        return True
+            self._holding.hold(step, owner, lease_ms, exactly=True)
+        return not self._holding.was_forgotten(owner)
 
     def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:
         """Name what an owner holds."""
@@ -326,7 +301,7 @@ class FilesystemStorage:
     def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
         """Give back what an owner holds that is past its time."""
         if force:
-            self._registered.discard(owner)
+            self._holding.leave(owner)
         with self._step(until) as step:
             if not force and not step.broker.owners.is_past(owner):
                 return False
@@ -359,28 +334,8 @@ class FilesystemStorage:
     def wait(self, queues: Sequence[str], seconds: float) -> Sequence[str] | None:
         """Wait until one of the queues has a ready record."""
         self._check_open()
-        until = time.monotonic() + seconds
-        bell = self._bell
-        rings = bell.rings
-        rest = 0.0
-        while True:
-            changes = bell.now()
-            with named(self._place.root):
-                ready = self._ready(queues)
-            if ready:
-                return ready
-            left = until - time.monotonic()
-            if left <= 0:
-                return ()
-            if rest:
-                time.sleep(min(rest, left))  # or busy neighbour queues would keep us looking
-            bell.wait(changes, rings, until, lambda: bool(self._ready(queues)))
-            if bell.rings != rings:
-                return None
-            rest = min(max(FIRST_REST, rest * 2), LONGEST_REST) if bell.changes != changes else 0.0
-
-    def _ready(self, queues: Sequence[str]) -> list[str]:
-        return [queue for queue in queues if self._broker.has_ready(queue)]
+        with named(self._place.root):
+            return watching.wait(self._bell, lambda: self._broker.ready(queues), seconds)
 
     def wake(self) -> None:
         """End all running waits; if there is none, the next."""
@@ -445,13 +400,3 @@ class FilesystemStorage:
                 return False
             step.change_catalogue(writes, drop)
             return True
-
-
-def _stale(step: Step, guards: Sequence[Guard]) -> str | None:
-    """Name the first group whose guard does not hold."""
-    if guards:
-        known = step.catalogue()
-        for group, revision in guards:
-            if known.revision(group) != revision:
-                return group
-    return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from dulse.links.clocks import wall_ms
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.step import Step
-from dulse.transports.sqlite.clocks import wall_ms
 
 __all__ = ["find_expired", "promote"]
 

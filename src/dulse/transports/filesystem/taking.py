@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
+from dulse.links.clocks import wall_ms
 from dulse.model.records import Leased, Token
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.line import Line
 from dulse.transports.filesystem.names import Entry
 from dulse.transports.filesystem.step import Step
-from dulse.transports.sqlite.clocks import wall_ms
 
 __all__ = ["Taken", "read", "settle", "take"]
 
