@@ -33,6 +33,23 @@ def test_a_message_comes_back_as_it_was_written(
     assert all(len(payload) + frames.OVERHEAD <= frame_max for _, _, payload in found)
 
 
+@pytest.mark.parametrize("size", [0, 1, 4087, 4088, 4089, 4104, 4105, 8176, 8177])
+def test_no_frame_of_a_body_is_over_the_maximum_and_none_is_wasted(size: int) -> None:
+    data = Writer(1, 4096).write(b"x" * size, {}, "e", "k")
+    sizes = [len(payload) + frames.OVERHEAD for _, _, payload in frames.read_frames(data)[2:]]
+    assert (len(sizes), max(sizes, default=0) <= 4096) == (-(-size // 4088), True)
+    assert not read_written(data)[0].mandatory
+
+
+def test_headers_may_fill_a_frame_and_no_more() -> None:
+    writer = Writer(1, 4096)
+    fixed = len(content_header(0, encode({"headers": {"a": ""}})))
+    fits = {"headers": {"a": "x" * (4088 - fixed)}}
+    assert len(frames.read_frames(writer.write(b"", fits, "", "k"))[1][2]) == 4088
+    with pytest.raises(errors.EncodeError, match="take 4089 bytes"):
+        writer.write(b"", {"headers": {"a": "x" * (4089 - fixed)}}, "", "k")
+
+
 def test_properties_that_are_one_object_are_encoded_once_and_equal_ones_alike() -> None:
     writer, shared = Writer(1, 4096), {"delivery_mode": 2, "type": "t"}
     first = writer.write(b"x", shared, "", "k")
