@@ -156,16 +156,6 @@ class Broker:
         """Name those of the queues that may have ready records."""
         return [queue for queue in queues if self.has_ready(queue)]
 
-    def catch_up(self) -> Catalogue:
-        """Give the catalogue as it is now; without the lock of other processes, but with that of other threads."""
-        epoch, end, _, _ = self.header.peek()
-        try:
-            self.catalogue.catch_up(epoch, end)
-        except FileNotFoundError:  # written anew at this very moment
-            epoch, end, _, _ = self.header.peek()
-            self.catalogue.catch_up(epoch, end)
-        return self.catalogue
-
     def last_number(self, publisher: str) -> int:
         """Give the number of a publisher's last call that was written."""
         try:

@@ -31,9 +31,7 @@ __all__ = ["FilesystemStorage"]
 MAX_RECORD: Final = 1 << 30
 
 
-GONE: Final = (
-    "was deleted or replaced while it was in use; what was published since then is lost with it: open a new connection"
-)
+GONE: Final = "was deleted or replaced while in use; what was published since then is lost: open a new connection"
 
 
 class FilesystemStorage:
