@@ -13,9 +13,10 @@ from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, confirm
+from dulse.links.amqp_problems import unconfirmed
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import Line
-from dulse.links.blocking.port import Port, describe
+from dulse.links.blocking.port import Port
 from dulse.links.blocking.publishing import Publishing
 from dulse.links.blocking.sending import push, write_acks
 from dulse.model.commands import Command
@@ -157,8 +158,7 @@ class Calling(Publishing):
     def report_unconfirmed(self, port: Port) -> None:
         """Let go of what a channel has in flight, and keep that for who is told of it; under the lock."""
         for each in port.window.unconfirmed() if port.confirms else []:
-            text = "a message was sent, and the connection was closed before the broker had confirmed it"
-            port.fail(each, errors.make(errors.Unconfirmed, text, message=describe(each.data)))
+            port.fail(each, unconfirmed(each.data, "the connection was closed before"))
         port.window.restart([])
 
     def take_ready(self, port: Port, consumer_tag: str | None = None) -> list[Delivery]:

@@ -105,11 +105,16 @@ class Delivering(Calling):
         self.call(port, basic.Cancel(consumer_tag), timeout)
         line = self._line
         with line.lock:
-            port.consumers.pop(consumer_tag, None)
+            consumer = port.consumers.pop(consumer_tag, None)
             line.remembered.cancel(port.number, consumer_tag)
             for event in self.take_ready(port, consumer_tag):
                 port.acks.newest = max(port.acks.newest, event.delivery_tag)
-                port.acks.reject(event.delivery_tag, requeue=True, multiple=False)
+                if consumer is not None and consumer.no_ack:  # it cannot go back: the broker has forgotten it
+                    port.acks.skip(event.delivery_tag)
+                    event.delivery_tag += port.offset
+                    line.ready.append((consumer.on_delivery, event))
+                else:
+                    port.acks.reject(event.delivery_tag, requeue=True, multiple=False)
             line.acked.append(port)
         self.acked(now=True)
 

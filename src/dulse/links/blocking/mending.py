@@ -22,11 +22,12 @@ from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
 from dulse.amqp.recheck import Recheck
 from dulse.amqp.recovery import NotRestored, Prospect, Step, prospect, renew, restoration
+from dulse.links.amqp_problems import unconfirmed, verdict
 from dulse.links.amqp_setup import Destination
 from dulse.links.blocking import turns
 from dulse.links.blocking.handshake import shake_hands
 from dulse.links.blocking.line import Line, Status
-from dulse.links.blocking.port import Port, describe
+from dulse.links.blocking.port import Port
 from dulse.links.blocking.receiving import hand_out
 from dulse.links.blocking.sending import push
 from dulse.links.blocking.stream import READ_SIZE, Stream
@@ -173,8 +174,7 @@ class Mender:
                 waiting = port.window.unconfirmed()
                 port.window.restart([])
                 for each in waiting:
-                    text = f"a message was sent and not confirmed, and the connection is lost for good: {problem}"
-                    port.fail(each, errors.make(errors.Unconfirmed, text, message=describe(each.data)))
+                    port.fail(each, unconfirmed(each.data, f"the connection is lost for good: {problem}"))
         line.tell()
 
     # ------------------------------------------------------------------------------------------ channels
@@ -192,11 +192,11 @@ class Mender:
             if left:
                 port.window.restart(left)
             for failed in recheck.failed:
-                port.fail(failed.message, failed.error or problem)
+                port.fail(failed.message, verdict(failed.message.data, failed.error))
             if left and line.is_open:  # not even an empty channel could be opened
                 port.window.restart([])
                 for each in left:
-                    port.fail(each, problem)
+                    port.fail(each, verdict(each.data, problem))
         if line.is_open:
             self._finish(port)
 

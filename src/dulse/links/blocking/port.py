@@ -10,9 +10,10 @@ from dulse import errors
 from dulse.amqp.acknowledging import Acknowledgements
 from dulse.amqp.confirms import COST, Unconfirmed, Window
 from dulse.amqp.delivery import Delivery
-from dulse.amqp.messages import Writer, read_written
+from dulse.amqp.messages import Writer
 from dulse.amqp.methods import basic
 from dulse.links.amqp_delays import refuse_delay
+from dulse.links.amqp_problems import refusal
 from dulse.links.blocking.line import SPENT, Line
 from dulse.links.blocking.stream import WOULD_BLOCK
 from dulse.model.message import Outgoing, Properties, Returned
@@ -173,8 +174,7 @@ class Port:
     def refuse(self, tag: int, multiple: bool) -> None:
         """Take what a basic.nack says; called under the lock."""
         for each in self.window.refuse(tag, multiple):
-            text = "the broker refused a message (basic.nack): a queue is full and rejects, or could not take it"
-            self.fail(each, errors.make(errors.Refused, text, message=describe(each.data)))
+            self.fail(each, refusal(each.data))
 
     def fail(self, message: Unconfirmed, problem: Exception) -> None:
         """Keep what went wrong with a message for who waits for it, or else for whoever comes; under the lock."""
@@ -261,18 +261,3 @@ class Port:
         self.generation += 1
         self.is_mending = False
         self.is_ready = True
-
-
-def describe(data: bytes) -> Outgoing:
-    """Give the message that a Writer wrote, for an error to name it."""
-    method, properties, body = read_written(data)
-    return Outgoing(body, properties, method.exchange, method.routing_key, method.mandatory)
-
-
-def unroutable(back: Returned) -> Exception:
-    """Build the error for a message that the broker returned."""
-    text = (
-        f"no queue is bound to exchange {back.exchange!r} for routing key {back.routing_key!r} ({back.text}): "
-        "bind one, or publish without mandatory"
-    )
-    return errors.make(errors.Unroutable, text, message=back, code=back.code)

@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from time import monotonic
 
 from dulse import errors
+from dulse.links.amqp_problems import described, named, unroutable
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import Line
-from dulse.links.blocking.port import Awaiting, Port, describe, unroutable
+from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.sending import forget_sent, grant, has_room, has_unsent, push
 from dulse.model.message import Returned
 
 _logger = logging.getLogger(__name__)
+
+_MOST_TOLD = 1000
+"""Failures that are kept for the next flush; more of them are logged all the same."""
 
 
 class Publishing:
@@ -143,14 +147,15 @@ class Publishing:
             listener(back)
 
     def raise_problems(self, port: Port | None) -> None:
-        """Raise the first of the failures that nobody was told of, of one channel or of all."""
+        """Raise the oldest failure that nobody was told of, of one channel or all; the others count as told then."""
         line = self._line
         with line.lock:
-            mine = [each for each in line.told if port is None or each[0] is port]
-            for each in mine:
-                line.told.remove(each)
+            mine = [problem for each, problem in line.told if port is None or each is port]
+            line.told = [each for each in line.told if port is not None and each[0] is not port]
         if mine:
-            raise mine[0][1]
+            if len(mine) > 1:
+                mine[0].add_note(f"{len(mine) - 1} more messages were not taken: on_unconfirmed is told each")
+            raise mine[0]
 
     def report(self) -> None:
         """Tell of messages that the broker did not take, on this thread and without any lock."""
@@ -160,11 +165,23 @@ class Publishing:
                 if not line.problems:
                     return
                 port, data, problem = line.problems.popleft()
-                line.told.append((port, problem))
-            _logger.error("a message was not taken by the broker: %s", problem)
-            callback = line.setup.on_unconfirmed
-            if callback is not None and data is not None:
-                callback(describe(data), problem)
+                if len(line.told) < _MOST_TOLD:
+                    line.told.append((port, problem))
+            if data is None:
+                _logger.error("%s", problem)
+            else:
+                self._report(data, problem)
+
+    def _report(self, data: bytes, problem: Exception) -> None:
+        out = described(data)
+        _logger.error("%s was not taken: %s", named(out), problem)
+        callback = self._line.setup.on_unconfirmed
+        if callback is None:
+            return
+        try:
+            callback(out, problem)
+        except Exception:
+            _logger.exception("on_unconfirmed failed for %s", named(out))
 
 
 class _Placing:

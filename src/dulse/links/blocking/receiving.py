@@ -11,8 +11,9 @@ from dulse.amqp.events import Arrived, Ended, Event, Replied, Told
 from dulse.amqp.messages import returned
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic
+from dulse.links.amqp_problems import described, unroutable
 from dulse.links.blocking.line import Call, Line, Status
-from dulse.links.blocking.port import Awaiting, Port, describe, unroutable
+from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.stream import READ_SIZE, WOULD_BLOCK, Stream
 from dulse.model.message import Returned
 
@@ -108,7 +109,7 @@ def _take_returned(line: Line, port: Port, back: Returned, fresh: list[Delivery 
     """Give a message that no queue wanted to who waits for its confirm, which comes next."""
     for tag, token in sorted(port.window.tokens.items()):
         if isinstance(token, Awaiting) and token.problem is None:
-            sent = describe(port.window.entries[tag - port.window.base])
+            sent = described(port.window.entries[tag - port.window.base])
             if (sent.body, sent.exchange, sent.routing_key) == (back.body, back.exchange, back.routing_key):
                 token.problem = back
                 return

@@ -1,0 +1,51 @@
+"""What is told of messages that an AMQP broker did not take: errors that name them."""
+
+from __future__ import annotations
+
+from dulse import errors
+from dulse.amqp.messages import read_written
+from dulse.model.message import Outgoing, Returned
+
+
+def described(data: bytes) -> Outgoing:
+    """Give the message that a Writer wrote, for an error to name it."""
+    method, properties, body = read_written(data)
+    return Outgoing(body, properties, method.exchange, method.routing_key, method.mandatory)
+
+
+def named(out: Outgoing) -> str:
+    """Name a message without showing what is in it."""
+    return f"a message of {len(out.body)} bytes to exchange {out.exchange!r} with routing key {out.routing_key!r}"
+
+
+def verdict(data: bytes, error: Exception | None) -> Exception:
+    """Build the error for a message that failed alone: the broker's, naming the message; None: a basic.nack."""
+    if error is None:
+        return refusal(data)
+    out = described(data)
+    if isinstance(error, errors.ChannelError):
+        return errors.make(type(error), f"{error.text}: {named(out)}", code=error.code, method=error.method)
+    return errors.make(errors.Refused, f"the broker ended the connection over {named(out)}: {error}", message=out)
+
+
+def refusal(data: bytes) -> Exception:
+    """Build the error for a message that the broker refused by a basic.nack."""
+    out = described(data)
+    text = f"the broker refused {named(out)} (basic.nack): a queue is full and rejects, or could not store it"
+    return errors.make(errors.Refused, text, message=out)
+
+
+def unconfirmed(data: bytes, why: object) -> Exception:
+    """Build the error for a message that was sent and of which nothing was heard."""
+    out = described(data)
+    text = f"{named(out)} was sent and not confirmed, and may have arrived: {why}"
+    return errors.make(errors.Unconfirmed, text, message=out)
+
+
+def unroutable(back: Returned) -> Exception:
+    """Build the error for a mandatory message that the broker returned."""
+    text = (
+        f"no queue is bound to exchange {back.exchange!r} for routing key {back.routing_key!r}: "
+        "bind one, or publish without mandatory"
+    )
+    return errors.make(errors.Unroutable, text, message=back, code=back.code)
