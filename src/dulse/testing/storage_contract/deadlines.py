@@ -117,3 +117,11 @@ class Deadlines(StorageBench):
             assert self.state(storage) == before
             call()
             assert (self.state(storage) != before) == (name in CHANGING)
+
+    @pytest.mark.parametrize("name", CHANGING + LOOKING)
+    def test_a_call_of_a_closed_store_says_that_it_is_closed(self, name: str) -> None:
+        with self.opened() as closing:
+            call = self.calls(closing)[name]
+
+        with pytest.raises(errors.ConnectionClosed, match="closed"):
+            call()
