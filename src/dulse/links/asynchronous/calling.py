@@ -69,7 +69,8 @@ class Calling(Handing):
         try:
             return await self.answered(future, deadline)
         except TimeoutError:
-            text = f"the broker has not answered {expected.method.name} in time"
+            blocked = f", and blocks this connection ({self.blocked})" if self.blocked is not None else ""
+            text = f"the broker has not answered {expected.method.name} in time{blocked}"
             raise errors.make(errors.DeadlineExceeded, text) from None
         except BaseException:
             if expected.reply is not None:

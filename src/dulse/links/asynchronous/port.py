@@ -14,6 +14,7 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.messages import Writer, written_anew
 from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
+from dulse.links.amqp_delays import refuse_delay
 from dulse.links.asynchronous.core import logger, wake
 from dulse.links.asynchronous.wire import MOST_COLLECTED, Wire
 from dulse.model.message import Outgoing, Properties, Returned
@@ -106,6 +107,8 @@ class Port:
         Where it waits for the confirm (always, for a mandatory message without a listener) and is cancelled, the
         message stays on its way.
         """
+        if "headers" in properties:
+            refuse_delay(properties)
         data = self._writer.write(body, properties, exchange, routing_key, mandatory)
         room = self._room - len(data) - COST
         if room < 0:
@@ -142,6 +145,7 @@ class Port:
 
     async def _put(self, message: Outgoing, deadline: float, *, patient: bool) -> None:
         body, properties, exchange, routing_key, mandatory = message
+        refuse_delay(properties)
         data = self._writer.write(body, properties, exchange, routing_key, mandatory)
         if self._room - len(data) - COST < 0:
             await self._wait_for_room(len(data), deadline, patient=patient)
@@ -270,7 +274,7 @@ class Port:
                     return
             limit = started + link.setup.blocked_timeout if patient and link.blocked is not None else deadline
             if loop.time() >= limit:
-                raise self._why_no_room(limit - started)
+                raise self._why_no_room(limit - started, patient=patient)
             waiter = loop.create_future()
             if returning:
                 self._waiters.appendleft(waiter)
@@ -286,11 +290,13 @@ class Port:
                     self.wake(1)
                 raise
 
-    def _why_no_room(self, seconds: float) -> Exception:
+    def _why_no_room(self, seconds: float, *, patient: bool) -> Exception:
         link = self.link
         if link.blocked is not None:
-            text = f"the broker has taken no messages for {seconds:g} s ({link.blocked}); this one was not sent"
-            return errors.make(errors.Blocked, text)
+            text = (
+                f"the broker takes no messages for now ({link.blocked}); this one was not sent within {seconds:.3g} s"
+            )
+            return errors.make(errors.Blocked if patient else errors.DeadlineExceeded, text)
         why = "there is no connection" if link.wire is None else f"{self.unconfirmed} messages wait for their confirms"
         text = f"a message was not sent within {seconds:g} s: {why}"
         return errors.make(errors.DeadlineExceeded, text)
