@@ -15,7 +15,8 @@ LEASE_MS = 600_000
 State = dict[str, list[tuple[object, ...]]]
 
 CONTENT = {
-    "ready": "SELECT queue, rank, deliveries, ready.size, payload FROM ready JOIN record USING (id, queue, rank) ORDER BY id",
+    "ready": "SELECT queue, rank, deliveries, ready.size, payload FROM ready JOIN record USING (id, queue, rank) "
+    "ORDER BY id",
     "leased": "SELECT queue, leased.deliveries, owner.name, payload FROM leased JOIN record USING (id, queue) "
     "JOIN owner ON owner.key = leased.owner ORDER BY id",
     "delayed": "SELECT queue, deliveries, fresh, payload FROM delayed JOIN record USING (id, queue) ORDER BY id",
