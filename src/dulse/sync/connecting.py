@@ -323,7 +323,7 @@ class Connecting(BrokerAddress):
             self.declared_entities.clear()
         try:
             self._end(session, seconds, logging.DEBUG)
-        except errors.PublishError as failure:
+        except (errors.PublishError, errors.ChannelError) as failure:
             self._untold = self._untold or failure  # raised by `close`: what is going on has an error of its own
 
     def _end(self, session: Session, seconds: float, level: int) -> None:

@@ -1,0 +1,135 @@
+"""Exceptions from signal handlers, whenever they strike, tear no frame, lose nothing, and send nothing twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+import dulse
+from dulse import errors
+from tests.amqp_transport.conftest import PATIENCE
+from tests.servers.rabbitmq import RabbitMQ
+
+PACKAGE = str(Path(dulse.__file__).parent)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@contextmanager
+def interruptions(interval: float) -> Iterator[None]:
+    """Raise again and again, in whatever code of the library runs then."""
+
+    def strike(_number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            raise Interrupted
+
+    before = signal.signal(signal.SIGPROF, strike)
+    signal.setitimer(signal.ITIMER_PROF, interval, interval)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def counted(url: str, queue: str) -> Counter[int]:
+    found: Counter[int] = Counter()
+
+    def on_message(message: dulse.Message) -> None:
+        found[int(message.body.rstrip(b"."))] += 1
+
+    with dulse.Connection(url) as connection:
+        declared = dulse.Queue(queue, no_declare=True)
+        ready = connection.default_channel.queue_declare(queue, passive=True).message_count
+        with dulse.Consumer(connection, [declared], on_message=on_message, no_ack=True):
+            while found.total() < ready:
+                connection.drain_events(timeout=PATIENCE)
+    return found
+
+
+@pytest.mark.parametrize(("size", "count", "interval"), [(65536, 1000, 0.0005), (1024, 10_000, 0.0002)])
+def test_interrupted_publishes(rabbitmq: RabbitMQ, name: str, size: int, count: int, interval: float) -> None:
+    returned: set[int] = set()
+    raised = 0
+    with dulse.Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name)
+        publish = channel.transport_channel.publish
+        with interruptions(interval):
+            for number in range(count):
+                body = str(number).encode().ljust(size, b".")
+                try:
+                    publish(body, {"delivery_mode": 1}, "", name)
+                    returned.add(number)
+                except Interrupted:
+                    raised += 1
+        channel.flush(PATIENCE)
+        reconnects = connection.transport.transport._link._line.reconnects  # type: ignore[attr-defined]
+    found = counted(rabbitmq.url, name)
+    assert raised > 0
+    assert reconnects == 0
+    assert returned <= found.keys()
+    assert set(found.values()) == {1}
+
+
+def test_a_signal_handler_may_publish(rabbitmq: RabbitMQ, name: str) -> None:
+    outer, nested = 5000, [0]
+    with dulse.Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name)
+        publish = channel.transport_channel.publish
+
+        def strike(_number: int, _frame: FrameType | None) -> None:
+            publish(str(outer + nested[0]).encode(), {}, "", name)
+            nested[0] += 1
+
+        before = signal.signal(signal.SIGPROF, strike)
+        signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+        try:
+            for number in range(outer):
+                publish(str(number).encode(), {}, "", name)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, before)
+        channel.flush(PATIENCE)
+    found = counted(rabbitmq.url, name)
+    assert nested[0] > 0
+    assert found == Counter(range(outer + nested[0]))
+
+
+def test_a_handler_that_would_have_to_wait_inside_a_wait_is_told_so(rabbitmq: RabbitMQ, name: str) -> None:
+    told: list[Exception] = []
+    with dulse.Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name)
+
+        def strike(_number: int, _frame: FrameType | None) -> None:
+            try:
+                channel.queue_declare(name, passive=True)
+            except errors.InvalidArgument as problem:
+                told.append(problem)
+
+        before = signal.signal(signal.SIGUSR1, strike)
+        try:
+            with pytest.raises(errors.DeadlineExceeded):
+                raise_soon_and_drain(connection)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert channel.queue_declare(name, passive=True).queue == name
+    assert len(told) == 1
+    assert "signal handler" in str(told[0])
+
+
+def raise_soon_and_drain(connection: dulse.Connection) -> None:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    connection.drain_events(timeout=1.5)
