@@ -135,6 +135,16 @@ def test_a_confirmed_message_takes_its_pieces_along() -> None:
     assert window.remainder() == b"e"
 
 
+def test_bytes_are_counted_in_and_out_whenever_they_are_asked_for() -> None:
+    window = full(4)
+    assert window.weigh() == 10 + 4 * COST
+    window.confirm(3, multiple=True)
+    window.entries.extend([b"x" * 50, b"y" * 60])
+    assert window.weigh() == 4 + 50 + 60 + 3 * COST
+    window.confirm(6, multiple=True)
+    assert window.weigh() == 0
+
+
 def test_after_a_restart_what_waits_is_numbered_anew_and_unsent() -> None:
     window = full(4)
     window.tokens.update({3: "three", 4: "four"})

@@ -237,6 +237,30 @@ def test_a_delivery_that_goes_on_wrongly_breaks_the_protocol(second: bytes) -> N
         client.receive(frames.frame(1, 1, basic.Deliver("c", 1, False, "e", "k").encode()) + second)
 
 
+DELIVER = basic.Deliver("c", 1, False, "e", "k").encode()
+WHOLE = frames.frame(2, 1, content_header(1, encode({}))) + frames.frame(3, 1, b"x")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x08\x00\x01\x00\x00\x00\x00\xce", "a heartbeat on channel 1"),
+        (b"\x08\x00\x00\x00\x00\x00\x00\x00", "ends with 0x00"),
+        (frames.frame(2, 1, DELIVER) + WHOLE, "no method announced"),
+        (frames.frame(3, 1, DELIVER) + WHOLE, "without a header"),
+        (frames.frame(1, 1, basic.Ack(1).encode())[:-1] + b"\x00", "ends with 0x00"),
+        (frames.frame(1, 1, basic.Ack(1).encode() + b"\x00"), "basic.ack has 1 bytes more"),
+        (b"\x01\x00\x01\x00\x02\x00\x00" + DELIVER, "131080 bytes was announced, and 131072 are allowed"),
+        (frames.frame(1, 9, basic.Ack(1).encode()), "channel 9, which is not open"),
+        (frames.frame(1, 9, DELIVER) + WHOLE, "channel 9, which is not open"),
+    ],
+)
+def test_what_only_looks_like_the_usual_frames_breaks_the_protocol(data: bytes, words: str) -> None:
+    client, _ = with_channel()
+    with pytest.raises(errors.ProtocolError, match=words):
+        client.receive(data + frames.HEARTBEAT_FRAME * 5)
+
+
 @pytest.mark.parametrize("missing", range(1, 12))
 def test_a_delivery_whose_arguments_are_cut_short_breaks_the_protocol(missing: int) -> None:
     client, _ = with_channel()
