@@ -65,6 +65,8 @@ OPTIONAL = ("dulse.cli", "dulse.transports", "dulse.kombu", "dulse.testing")
 """Imported only by who wants them, so they may import third-party packages at module level."""
 
 LAZY = {
+    ("dulse.aio.address", "dulse.model.query_keywords"): "12 ms with dataclasses, for whoever connects only",
+    ("dulse.aio.retrying", "dulse.policy.retry"): "likewise",
     ("dulse.aio.common", "uuid"): "6 ms, for mailboxes only",
     ("dulse.aio.pidbox", "platform"): "5 ms, for mailboxes only",
     ("dulse.codecs.markers", "uuid"): "6 ms, for messages with a UUID in them only",
@@ -72,6 +74,9 @@ LAZY = {
     ("dulse.codecs.plugins", "importlib.metadata"): "20 ms, for foreign serializers only",
     ("dulse.model.descriptions", "difflib"): "only an error needs it",
     ("dulse.model.options", "difflib"): "only an error needs it",
+    ("dulse.model.outgoing", "difflib"): "only an error needs it",
+    ("dulse.sync.address", "dulse.model.query_keywords"): "12 ms with dataclasses, for whoever connects only",
+    ("dulse.sync.retrying", "dulse.policy.retry"): "likewise",
     ("dulse.sync.common", "uuid"): "6 ms, for mailboxes only",
     ("dulse.sync.pidbox", "platform"): "5 ms, for mailboxes only",
     ("dulse.transport", "difflib"): "only an error needs it",

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -54,7 +53,7 @@ def test_the_url_of_parameters_is_parsed_into_equal_ones(given: Parameters) -> N
 
 @given(parameters(), st.text("0123456789abcdef", min_size=12))
 def test_a_password_is_in_no_text_that_shows_parameters(given: Parameters, password: str) -> None:
-    secret = replace(given, password=f"{SECRET}{password}", query={"token": SECRET})
+    secret = given._replace(password=f"{SECRET}{password}", query={"token": SECRET})
 
     shown = [repr(secret), str(secret), secret.as_uri(), sanitize_url(secret.as_uri(include_password=True))]
     shown.append(repr(url_to_parts(secret.as_uri(include_password=True))))

@@ -13,12 +13,16 @@ MOST_MODULES = 170
 HEAVY = {
     "asyncio",
     "concurrent.futures",
+    "dataclasses",
     "email",
     "importlib.metadata",
+    "inspect",
     "msgpack",
     "multiprocessing",
     "platform",
+    "socket",
     "sqlite3",
+    "ssl",
     "uuid",
     "yaml",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 from dulse import errors
 from dulse.model.urls import as_url, check_port, url_to_parts
@@ -15,30 +15,50 @@ _TLS_PREFIX = "ssl_"
 _CERTIFICATE_RULES = ("CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Parameters:
+class _Parts(NamedTuple):
+    """The parts of an address."""
+
+    scheme: str
+    """As given, in lower case: `amqp`, `sqla+postgresql`."""
+    hostname: str | None
+    """A name, an address (IPv6 without brackets), or several with their ports, separated by commas."""
+    port: int | None
+    userid: str | None
+    password: str | None
+    virtual_host: str | None
+    """The path without its first slash: `/` for `amqp://host//`."""
+    query: Mapping[str, str]
+    """The options behind the `?`, but for those about TLS."""
+    ssl: Mapping[str, str]
+    """The options whose names begin with `ssl_`, without that: `{"cert_reqs": "CERT_NONE"}`."""
+
+
+class Parameters(_Parts):
     """One broker's address and credentials.
 
     Absent parts are None; the transport fills in its own defaults. Neither `repr` nor `str` shows the password.
     Equal when all parts are.
     """
 
-    scheme: str
-    """As given, in lower case: `amqp`, `sqla+postgresql`."""
-    hostname: str | None = None
-    """A name, an address (IPv6 without brackets), or several with their ports, separated by commas."""
-    port: int | None = None
-    userid: str | None = None
-    password: str | None = None
-    virtual_host: str | None = None
-    """The path without its first slash: `/` for `amqp://host//`."""
-    query: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """The options behind the `?`, but for those about TLS."""
-    ssl: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """The options whose names begin with `ssl_`, without that: `{"cert_reqs": "CERT_NONE"}`."""
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        check_port(self.port)
+    def __new__(
+        cls,
+        scheme: str,
+        hostname: str | None = None,
+        port: int | None = None,
+        userid: str | None = None,
+        password: str | None = None,
+        virtual_host: str | None = None,
+        query: Mapping[str, str] | None = None,
+        ssl: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Check the port."""
+        check_port(port)
+        return super().__new__(cls, scheme, hostname, port, userid, password, virtual_host, query or {}, ssl or {})
+
+    def __hash__(self) -> int:
+        return hash(self[: len(self) - 2])
 
     def __repr__(self) -> str:
         return f"<Parameters {self.as_uri()}>"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from dulse import errors
@@ -23,9 +22,25 @@ class Give(NamedTuple, Generic[R]):
     resource: R
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class _Outcome:
+    """An answer without parts, equal to any other of its kind."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Create(_Outcome):
     """The caller makes a resource, in a place kept for it, and reports with `created` or `failed`."""
+
+    __slots__ = ()
 
 
 class Refuse(NamedTuple):
@@ -34,9 +49,10 @@ class Refuse(NamedTuple):
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(_Outcome):
     """The pool was closed while the caller waited."""
+
+    __slots__ = ()
 
 
 class Waiter(Generic[R]):

@@ -44,6 +44,10 @@ class RetryPolicy:
         names = {"timeout" if name == "connect_retries_timeout" else name for name in own}
         return cls(**(asdict(defaults) | {name: getattr(checked, name) for name in names}))
 
+    def begin(self, started: float, random: Callable[[], float], deadline: float | None = None) -> Attempts:
+        """Begin the tries of one call."""
+        return Attempts(self, started, random, deadline)
+
     def delays(self, random: Callable[[], float]) -> Iterator[float]:
         """Give the wait before each further try, without regard to `timeout`; `random` gives 0 <= x < 1."""
         delays = (self._delay(failures) * (1 - self.jitter * random()) for failures in count())

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
 from random import random
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from dulse.model.options import SharedOptions, build, option
 from dulse.model.parameters import Parameters, parse_url
 from dulse.model.urls import split_urls
 from dulse.policy.clocks import Clock, SystemClock
 from dulse.policy.failover import failover, strategies
 from dulse.transport import Driver, Observer, Settings, find_driver
+
+if TYPE_CHECKING:
+    from dulse.model.options import SharedOptions
 
 DEFAULT_TRANSPORT = "amqp"
 DEFAULT_VIRTUAL_HOST = "/"
@@ -22,17 +23,6 @@ LOCALHOST = "localhost"
 
 Password = str | Callable[[], str] | None
 FailoverStrategy = str | Callable[[list[str]], Iterable[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryKeywords:
-    """The keywords of a Connection that a URL's query may hold; what else is there are options of the transport."""
-
-    connect_timeout: float | None = option(None, seconds=True, minimum=0)
-    heartbeat: float | None = option(None, seconds=True, minimum=0)
-    insist: bool | None = None
-    login_method: str | None = None
-    ssl: bool | None = None
 
 
 class EqualityKey(tuple[Any, ...]):
@@ -75,11 +65,13 @@ class BrokerAddress:
         observer: Observer | None = None,
         clock: Clock | None = None,
     ) -> None:
+        from dulse.model.query_keywords import checked_times  # dataclasses and inspect, for whoever connects
+
         self.observer = observer
         self.clock: Clock = SystemClock() if clock is None else clock
         self.declared_entities: set[Any] = set()
         self.failover_strategy: FailoverStrategy = failover_strategy or "round-robin"
-        times = build(QueryKeywords, {"connect_timeout": connect_timeout, "heartbeat": heartbeat}, of="the connection")
+        connect_timeout, heartbeat = checked_times(connect_timeout, heartbeat)
         self._given: dict[str, Any] = {
             "userid": userid,
             "password": password,
@@ -88,11 +80,11 @@ class BrokerAddress:
             "insist": insist,
             "ssl": ssl,
             "transport": transport,
-            "connect_timeout": times.connect_timeout,
+            "connect_timeout": connect_timeout,
             "transport_options": dict(transport_options or {}),
             "login_method": login_method,
             "uri_prefix": uri_prefix,
-            "heartbeat": times.heartbeat,
+            "heartbeat": heartbeat,
             "credential_provider": credential_provider,
         }
         places = [] if hostname is None else split_urls(hostname)
@@ -216,9 +208,9 @@ class BrokerAddress:
 
     def retry_options(self) -> SharedOptions:
         """Give the transport options that say how to keep trying to connect."""
-        names = {declared.name for declared in fields(SharedOptions)}
-        given = {name: value for name, value in self.transport_options.items() if name in names}
-        return build(SharedOptions, given, of="the connection")
+        from dulse.model.query_keywords import retry_options  # likewise
+
+        return retry_options(self.transport_options)
 
     # ----------------------------------------------------------------------------------------- describe
 
@@ -293,22 +285,16 @@ def _alternates(places: list[str], others: list[str]) -> list[str]:
 
 def _parts_of_url(url: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Give the parts that a URL names, and the options of its query."""
+    from dulse.model.query_keywords import split_query  # likewise
+
     parameters = parse_url(url)
-    names = {declared.name for declared in fields(QueryKeywords)}
-    keywords = build(
-        QueryKeywords,
-        {name: value for name, value in parameters.query.items() if name in names},
-        of="the connection",
-    )
+    keywords, options = split_query(parameters.query)
     parts: dict[str, Any] = {"transport": given["transport"] or parameters.transport}
     if parameters.uri_prefix:
         # The query belongs to the URL behind the prefix.
         return {**parts, "uri_prefix": parameters.uri_prefix, "hostname": parameters.inner_url}
-    parts |= {name: value for name, value in asdict(keywords).items() if value is not None}
-    parts["transport_options"] = {
-        **given["transport_options"],
-        **{name: value for name, value in parameters.query.items() if name not in names},
-    }
+    parts |= keywords
+    parts["transport_options"] = {**given["transport_options"], **options}
     if parameters.ssl:
         parts["ssl"] = {**(given["ssl"] if isinstance(given["ssl"], Mapping) else {}), **parameters.ssl}
     named = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from dulse import errors
@@ -39,7 +38,7 @@ class FaultyLink:
         self._broker = broker
         self._host = settings.parameters.hostname
         options = {name: value for name, value in settings.options.items() if name == "lease"}
-        inner = settings._replace(parameters=replace(settings.parameters, scheme="memory", hostname=name, port=None))
+        inner = settings._replace(parameters=settings.parameters._replace(scheme="memory", hostname=name, port=None))
         self._inner: Any = find_driver("memory").open_asyncio(inner._replace(options=options))
         self.is_cut = False
 
