@@ -157,9 +157,10 @@ class Calling(Publishing):
 
     def report_unconfirmed(self, port: Port) -> None:
         """Let go of what a channel has in flight, and keep that for who is told of it; under the lock."""
-        for each in port.window.unconfirmed() if port.confirms else []:
+        for each in port.unconfirmed() if port.confirms else []:
             port.fail(each, unconfirmed(each.data, "the connection was closed before"))
         port.window.restart([])
+        port.recheck = None
 
     def take_ready(self, port: Port, consumer_tag: str | None = None) -> list[Delivery]:
         """Take out what was not handed over; under the lock."""

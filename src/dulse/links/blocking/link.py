@@ -211,7 +211,7 @@ class Link(Delivering):
             if not port.window.entries or line.engine is None or not line.is_open:
                 return
             port = self._refuge(port)
-        port.is_mending = True
+        port.hold()
         line.broken_ports.append((port, problem))
 
     def _refuge(self, port: Port) -> Port:
@@ -221,7 +221,7 @@ class Link(Delivering):
         free = (each for each in range(engine.channel_max or 65535, 0, -1) if not engine.is_channel_open(each))
         number = next(each for each in free if each not in line.ports)
         refuge = line.ports[number] = Port(self, line, number, Writer(number, line.frame_max))
-        refuge.is_ready, refuge.is_refuge = False, True
+        refuge.is_refuge = True
         line.remembered.open_channel(number, confirms=True)
         moved = [
             each._replace(data=written_anew(each.data, number, line.frame_max)) for each in port.window.unconfirmed()

@@ -129,10 +129,11 @@ class Mender:
             before, line.engine = line.frame_max, engine
             line.frame_max = engine.frame_max
             for port in line.ports.values():
-                renew(port.window, port.number, engine.frame_max, before)
+                if port.recheck is None:
+                    renew(port.window, port.number, engine.frame_max, before)
                 port.resume(engine.writer(port.number))
-                if port.is_refuge or (careful and port.window.entries):
-                    port.is_ready, port.is_mending = False, True
+                if port.is_refuge or port.recheck is not None or (careful and port.window.entries):
+                    port.hold()
                     line.broken_ports.append((port, reason))
             engine.events = [*kept, *engine.events]
             line.status = Status.OPEN
@@ -171,8 +172,9 @@ class Mender:
                 return
             line.status, line.error = Status.LOST, problem
             for port in line.ports.values():
-                waiting = port.window.unconfirmed()
+                waiting = port.unconfirmed()
                 port.window.restart([])
+                port.recheck = None
                 for each in waiting:
                     port.fail(each, unconfirmed(each.data, f"the connection is lost for good: {problem}"))
         line.tell()
@@ -183,20 +185,19 @@ class Mender:
         """Find the message that made the broker close a channel: send the unconfirmed ones in trials."""
         line = self._line
         with line.lock:
-            recheck = Recheck(port.window.unconfirmed(), problem)
+            recheck = port.recheck = port.recheck or Recheck(port.window.unconfirmed(), problem)
             port.window.restart([])
+            port.is_held = False
         while self._try(port, recheck):
             pass
         with line.lock:
-            left = recheck.remaining()
-            if left:
-                port.window.restart(left)
-            for failed in recheck.failed:
+            found, recheck.failed = recheck.failed, []
+            for failed in found:
                 port.fail(failed.message, verdict(failed.message.data, failed.error))
-            if left and line.is_open:  # not even an empty channel could be opened
-                port.window.restart([])
-                for each in left:
+            if line.is_open:
+                for each in recheck.remaining():  # not even an empty channel could be opened
                     port.fail(each, verdict(each.data, problem))
+                port.recheck = None
         if line.is_open:
             self._finish(port)
 
@@ -224,7 +225,10 @@ class Mender:
             for each in endings:
                 line.endings.remove(each)
         if not line.is_open:
-            recheck.lost()
+            if line.error is not None and prospect(line.error, was_open=True) is Prospect.WITH_CARE:
+                recheck.closed(line.error)
+            else:
+                recheck.lost()
             return False
         if endings:
             recheck.closed(endings[0][1])

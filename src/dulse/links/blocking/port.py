@@ -12,6 +12,7 @@ from dulse.amqp.confirms import COST, Unconfirmed, Window
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.messages import Writer
 from dulse.amqp.methods import basic
+from dulse.amqp.recheck import Recheck
 from dulse.links.amqp_delays import refuse_delay
 from dulse.links.amqp_problems import refusal
 from dulse.links.blocking.line import SPENT, Line
@@ -79,6 +80,10 @@ class Port:
         """How often the window was numbered anew."""
         self.is_mending = False
         """Its unconfirmed messages are being looked through; they are not all in the window."""
+        self.is_held = False
+        """What is in the window is not to be sent yet."""
+        self.recheck: Recheck | None = None
+        """How far the looking through has got."""
         self.is_refuge = False
         """It has no user, and is closed when its messages are confirmed."""
         self.late: deque[bytes] = deque()
@@ -259,5 +264,14 @@ class Port:
         """Go on, on a channel that has just been opened; called under the lock."""
         self.writer = writer
         self.generation += 1
-        self.is_mending = False
+        self.is_mending = self.is_held = False
         self.is_ready = True
+
+    def hold(self) -> None:
+        """Have the unconfirmed messages looked through before anything is sent; called under the lock."""
+        self.is_ready = False
+        self.is_mending = self.is_held = True
+
+    def unconfirmed(self) -> list[Unconfirmed]:
+        """Give all that waits for the broker's answer; called under the lock."""
+        return self.window.unconfirmed() if self.recheck is None else self.recheck.remaining()

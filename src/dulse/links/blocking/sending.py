@@ -35,7 +35,8 @@ def push(line: Line) -> bool:
         for port in line.ports.values():
             if port.late and port.is_ready:
                 _adopt_late(port)
-            _push_window(line, port, only_begun=engine.blocked is not None or not engine.is_channel_open(port.number))
+            waits = engine.blocked is not None or port.is_held or not engine.is_channel_open(port.number)
+            _push_window(line, port, only_begun=waits)
         if line.tail:
             _push_tail(line)
     except WOULD_BLOCK:
