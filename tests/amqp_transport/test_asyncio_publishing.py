@@ -242,7 +242,7 @@ async def test_publishing_is_blocked_while_the_broker_is_short_of_memory(rabbitm
     with rabbitmq.memory_alarm():
         await producer.publish(b"makes the broker say so")
         link: Any = (await connection.default_channel).transport_channel.link  # type: ignore[attr-defined]
-        while link.blocked is None:
+        while link.blocked is None:  # noqa: ASYNC110 - what the broker says of itself can only be looked at
             await asyncio.sleep(0.01)
         with pytest.raises(errors.Blocked, match="was not sent"):
             await producer.publish(b"x")

@@ -14,11 +14,11 @@ from dulse.amqp.confirms import Unconfirmed
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
-from dulse.amqp.messages import read_written
 from dulse.amqp.remembered import Remembered
+from dulse.links.amqp_problems import described, named
 from dulse.links.amqp_setup import LinkSetup
 from dulse.links.asynchronous.wire import Wire
-from dulse.model.message import Outgoing, Returned
+from dulse.model.message import Returned
 
 if TYPE_CHECKING:
     from dulse.links.asynchronous.port import Port
@@ -168,8 +168,7 @@ class Core:
             return
         out = described(message.data)
         if len(self.problems) < MOST_TOLD:
-            text = "a message of %d bytes to exchange %r with routing key %r was not taken: %s"
-            logger.error(text, len(out.body), out.exchange, out.routing_key, error)
+            logger.error("%s was not taken: %s", named(out), error)
         elif len(self.problems) == MOST_TOLD:
             logger.error("more messages were not taken; on_unconfirmed is called with each")
         self.problems.append(error)
@@ -187,12 +186,6 @@ class Core:
                 problem.add_note(f"{len(self.problems)} more messages were not taken: on_unconfirmed is told each")
             self.problems.clear()
             raise problem
-
-
-def described(data: bytes) -> Outgoing:
-    """Give the message that a Writer wrote, for an error to name it."""
-    method, properties, body = read_written(data)
-    return Outgoing(body, properties, method.exchange, method.routing_key, method.mandatory)
 
 
 def wake(future: asyncio.Future[None]) -> None:

@@ -15,6 +15,7 @@ from dulse.amqp.messages import Writer, written_anew
 from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
 from dulse.links.amqp_delays import refuse_delay
+from dulse.links.amqp_problems import unroutable
 from dulse.links.asynchronous.core import logger, wake
 from dulse.links.asynchronous.wire import MOST_COLLECTED, Wire
 from dulse.model.message import Outgoing, Properties, Returned
@@ -207,11 +208,7 @@ class Port:
             self.link.returns.append((self.on_returned, returned))
             self.link.wake_drainer()
             return
-        text = (
-            f"no queue is bound to exchange {returned.exchange!r} for routing key {returned.routing_key!r}: "
-            "bind one, or publish without mandatory"
-        )
-        error = errors.make(errors.Unroutable, text, message=returned, code=returned.code)
+        error = unroutable(returned)
         came = returned.exchange, returned.routing_key, returned.body
         for answer, message in self._expecting.items():
             if message == came and not answer.done():

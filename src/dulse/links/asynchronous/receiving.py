@@ -8,8 +8,9 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.events import Arrived, Ended, Event, Replied, Told
 from dulse.amqp.messages import returned
 from dulse.amqp.methods import basic
+from dulse.links.amqp_problems import refusal
 from dulse.links.asynchronous.port import Port
-from dulse.links.asynchronous.recovering import Recovering, refusal
+from dulse.links.asynchronous.recovering import Recovering
 
 MOST_UNREAD = 1 << 20
 """Bytes that are read ahead of `drain`; with one read more, that is what a consumer without prefetch costs."""

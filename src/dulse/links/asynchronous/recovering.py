@@ -13,9 +13,10 @@ from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
 from dulse.amqp.recheck import Recheck
 from dulse.amqp.recovery import NotRestored, Prospect, Step, prospect, renew, restoration
+from dulse.links.amqp_problems import unconfirmed, verdict
 from dulse.links.amqp_setup import Destination, LinkSetup
 from dulse.links.asynchronous.calling import Calling
-from dulse.links.asynchronous.core import Status, described, logger
+from dulse.links.asynchronous.core import Status, logger
 from dulse.links.asynchronous.opening import explained, open_wire
 from dulse.links.asynchronous.port import Port
 from dulse.links.asynchronous.pulse import Pulse
@@ -174,9 +175,7 @@ class Recovering(Calling):
         logger.error("the connection is lost: %s", problem)
         for port in list(self.ports.values()):
             for message in self.take_unconfirmed(port):
-                out = described(message.data)
-                text = f"the connection was lost before the broker confirmed a message ({problem})"
-                self.fail(message, errors.make(errors.Unconfirmed, text, message=out))
+                self.fail(message, unconfirmed(message.data, problem))
             port.shut(problem)
         self.notify()
 
@@ -283,7 +282,7 @@ class Recovering(Calling):
     def _report_failed(self, recheck: Recheck) -> None:
         failed, recheck.failed = recheck.failed, []
         for message, error in failed:
-            self.fail(message, verdict(message, error))
+            self.fail(message, verdict(message.data, error))
 
     async def _send_elsewhere(self, waiting: list[Unconfirmed], error: Exception) -> None:
         """Send messages again whose channel the program has had closed by another mistake."""
@@ -292,20 +291,3 @@ class Recovering(Calling):
         port.recheck = Recheck(prepared, error)
         await self._run_recheck(port)
         await self.close_port(port)
-
-
-def verdict(message: Unconfirmed, error: Exception | None) -> Exception:
-    """Build the error for a message that failed alone: the broker's, naming the message."""
-    if error is None:
-        return refusal(message.data)
-    out = described(message.data)
-    about = f"a message of {len(out.body)} bytes to exchange {out.exchange!r} with routing key {out.routing_key!r}"
-    if isinstance(error, errors.ChannelError):
-        return errors.make(type(error), f"{error.text}: {about}", code=error.code, method=error.method)
-    return errors.make(errors.Refused, f"the broker ended the connection over {about}: {error}", message=out)
-
-
-def refusal(data: bytes) -> Exception:
-    """Build the error for a message that the broker refused by a basic.nack."""
-    text = "the broker refused a message (basic.nack): a queue is full and rejects, or it could not be stored"
-    return errors.make(errors.Refused, text, message=described(data))

@@ -98,7 +98,7 @@ class Wire(asyncio.Protocol):
         """End."""
         if not self.closed.done():
             self.closed.set_result(None)
-        self.end(exc or errors.make(errors.ConnectionLost, "the broker ended the connection without a word"))
+        self.end(exc or ConnectionAbortedError("it ended the connection without a word"))
 
     def pause_writing(self) -> None:
         """Have publishers wait."""
