@@ -7,7 +7,7 @@ import sys
 import threading
 from functools import partial
 
-from dulse import Connection, Producer, Queue
+from dulse import Connection, Producer, Queue, errors
 from dulse.testing.killing import Child
 
 COUNT = 1500
@@ -144,6 +144,34 @@ def a_child_ends_while_its_parent_holds_a_message(url: str) -> None:
     connection.default_channel.flush()
     (status,) = connection.manager.queues("work")
     assert (status.ready, status.leased) == (0, 0)
+    connection.close()
+
+
+def a_child_settles_what_its_parent_received(url: str) -> None:
+    connection, producer = opened(url)
+    producer.publish("held", routing_key="work")
+    queue = QUEUE(connection.channel())
+    message = queue.get()
+    assert message is not None
+
+    def in_child() -> None:
+        producer.publish("of the child", routing_key="work")
+        own = queue.get()  # on the same channel, and so under the same delivery tag
+        assert own is not None
+        assert own.delivery_tag == message.delivery_tag
+        for settle in (message.ack, message.reject, message.requeue):
+            try:
+                settle()
+            except errors.LeaseLost:
+                continue
+            raise AssertionError(f"{settle} was allowed")
+        own.requeue()
+        connection.close()
+
+    assert Child(in_child).wait(PATIENCE) == 0
+    (status,) = connection.manager.queues("work")
+    assert (status.ready, status.leased) == (1, 1)
+    message.ack()
     connection.close()
 
 

@@ -47,14 +47,20 @@ def expected(*names: str) -> list[str]:
         ("multiprocessing_spawn", ["parent", "child"]),
     ],
 )
-def test_everybody_publishes_all(sqlite_url: str, case: str, names: list[str]) -> None:
-    run(case, sqlite_url)
+def test_everybody_publishes_all(shared_url: str, case: str, names: list[str]) -> None:
+    run(case, shared_url)
 
-    assert payloads(sqlite_url) == expected(*names)
+    assert payloads(shared_url) == expected(*names)
 
 
-def test_a_child_does_not_give_back_what_its_parent_holds(sqlite_url: str) -> None:
-    run("a_child_ends_while_its_parent_holds_a_message", sqlite_url)
+def test_a_child_does_not_give_back_what_its_parent_holds(shared_url: str) -> None:
+    run("a_child_ends_while_its_parent_holds_a_message", shared_url)
+
+
+def test_a_child_cannot_settle_what_its_parent_received(shared_url: str) -> None:
+    run("a_child_settles_what_its_parent_received", shared_url)
+
+    assert payloads(shared_url) == ["of the child"]
 
 
 def test_a_child_begins_with_an_empty_broker_in_memory() -> None:

@@ -45,6 +45,8 @@ class Message(Generic[Payload]):
     _errors: list[Exception] | None = None
     _payload: Any = _UNREAD
     _state: str = RECEIVED
+    _link: Any = None
+    """What the channel was when it handed the message over: a forked child's channel is another one below."""
 
     def __init__(
         self,
@@ -227,6 +229,8 @@ class Message(Generic[Payload]):
         channel = self.channel
         if channel is None or self._state != RECEIVED:
             raise self._cannot_be_settled()
+        if self._link is not None and self._link is not channel.transport_channel:
+            raise self._is_somebody_elses()
         self._state = ACK
         try:
             await channel.basic_ack(self.delivery_tag, multiple)
@@ -239,6 +243,8 @@ class Message(Generic[Payload]):
         channel = self.channel
         if channel is None or self.no_ack or self._state != RECEIVED:
             raise self._cannot_be_settled()
+        if self._link is not None and self._link is not channel.transport_channel:
+            raise self._is_somebody_elses()
         self._state = REQUEUED if requeue else REJECTED
         try:
             await channel.basic_reject(self.delivery_tag, requeue)
@@ -277,6 +283,10 @@ class Message(Generic[Payload]):
             text = f"{self!r} has been settled already"
         return errors.make(errors.MessageStateError, text)
 
+    def _is_somebody_elses(self) -> Exception:
+        text = f"{self!r} was received before this process was forked: its parent alone can settle it"
+        return errors.make(errors.LeaseLost, text)
+
     def __repr__(self) -> str:
         size = len(self._delivery.body) if self._delivery.body is not None else 0
         what = f"{size} bytes of {self.content_type}"
@@ -289,6 +299,7 @@ class Received(Message[Payload]):
 
     def __init__(self, delivery: Delivery, channel: Channel, no_ack: bool) -> None:
         self._delivery = delivery
+        self._link = channel.transport_channel
         self.channel = channel
         self.delivery_tag = delivery.delivery_tag
         self.accept = None
