@@ -161,7 +161,7 @@ def report(_folder: Path, share: float) -> Iterable[str]:
     for name, rounds in samples.items():
         cpu[name] = [median(each[work][0] for each in rounds) for work in range(3)]
         rates = [median(each[work][1] for each in rounds) for work in range(3)]
-        cells = [f"{used:.1f} ({rate:,.0f})" for used, rate in zip(cpu[name], rates, strict=True)]
+        cells = [f"{used:.1f} ({rate:,.0f})" if used > 1 else "" for used, rate in zip(cpu[name], rates, strict=True)]
         yield f"  {name:20}" + "".join(f"{cell:>20}" for cell in cells)
     for peer in ("aio-pika", "aio-pika + uvloop"):
         ours = "dulse + uvloop" if "uvloop" in peer else "dulse"

@@ -320,3 +320,47 @@ async def test_after_the_time_for_reconnecting_all_is_told(rabbitmq: RabbitMQ, p
     with pytest.raises(errors.Unconfirmed):
         await connection.close()
     await asyncio.to_thread(proxy.resume)
+
+
+async def test_closing_while_the_broker_is_away_names_what_is_unconfirmed(
+    rabbitmq: RabbitMQ, proxy: FaultProxy, name: str
+) -> None:
+    connection = Connection(rabbitmq.url_of(port=proxy.port))
+    await declared(connection, name)
+    producer = connection.Producer(routing_key=name)
+    await asyncio.to_thread(proxy.stall, Direction.TO_CLIENT)
+    await producer.publish(b"unconfirmed")
+    await asyncio.sleep(0.05)
+    await asyncio.to_thread(proxy.refuse)
+    await asyncio.to_thread(proxy.cut)
+    began = time.monotonic()
+    with pytest.raises(errors.Unconfirmed) as caught:
+        await connection.close(timeout=0.5)
+    assert time.monotonic() - began < 5
+    assert caught.value.message.body == b"unconfirmed"
+    await asyncio.to_thread(proxy.resume)
+
+
+async def test_a_consumer_whose_queue_has_gone_meanwhile_is_told(
+    rabbitmq: RabbitMQ, proxy: FaultProxy, name: str
+) -> None:
+    async with Connection(rabbitmq.url_of(port=proxy.port)) as connection:
+        kept = f"{name}.kept"
+        ended: list[str] = []
+        channel = await connection.channel()
+        await channel.queue_declare(name, durable=True)
+        await channel.queue_declare(kept, exclusive=True)
+        found: list[bytes] = []
+        await channel.basic_consume(name, callback=print, on_cancel=ended.append, consumer_tag="gone")
+        await channel.basic_consume(kept, callback=lambda each: found.append(each.body), no_ack=True)
+        await asyncio.to_thread(proxy.refuse)
+        await asyncio.to_thread(proxy.cut)
+        async with Connection(rabbitmq.url) as other:
+            await (await other.default_channel).queue_delete(name)
+        await asyncio.to_thread(proxy.resume)
+        while not ended:
+            await connection.drain_events(timeout=PATIENCE)
+        assert ended == ["gone"]
+        await channel.basic_publish(b"message", "", kept)
+        while not found:
+            await connection.drain_events(timeout=PATIENCE)

@@ -169,6 +169,7 @@ class Calling(Handing):
         """Have the broker say what is wrong with settling an unknown delivery, which closes the channel."""
         deadline = self.deadline(timeout)
         await self._usable(port, deadline, method.name)
+        port.send_acks()
         wire = self.need_wire()
         wire.engine.call(port.number, method)
         wire.send_soon()

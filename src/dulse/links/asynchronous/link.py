@@ -9,6 +9,7 @@ from typing import Any
 from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.methods import basic
+from dulse.links.amqp_problems import unconfirmed
 from dulse.links.asynchronous.core import Status, logger
 from dulse.links.asynchronous.opening import open_wire
 from dulse.links.asynchronous.port import Consumer, Port
@@ -54,7 +55,7 @@ class Link(Receiving):
         deadline = self.deadline(timeout)
         try:
             if self.status is not Status.LOST:
-                await self.flush_ports(list(self.ports.values()), timeout)
+                await self._flush_last(timeout)
             self.raise_problems()
         finally:
             self.status = Status.CLOSED
@@ -62,6 +63,16 @@ class Link(Receiving):
                 await self._say_goodbye(deadline)
             finally:
                 self._let_go()
+
+    async def _flush_last(self, timeout: float | None) -> None:
+        """Flush; what is not confirmed in time is told, as nobody keeps it any longer."""
+        try:
+            await self.flush_ports(list(self.ports.values()), timeout)
+        finally:
+            for port in list(self.ports.values()):
+                for message in self.take_unconfirmed(port):
+                    self.fail(message, unconfirmed(message.data, "the connection was closed before"))
+            self.raise_problems()
 
     async def _say_goodbye(self, deadline: float) -> None:
         wire = self.wire

@@ -137,7 +137,10 @@ class Recovering(Calling):
         self.notify()
         logger.warning("connected again to %s", self.destination.place)
         if self.setup.on_reconnected is not None:
-            self.setup.on_reconnected()
+            try:
+                self.setup.on_reconnected()
+            except Exception:  # noqa: BLE001 - a hook must not cost the connection
+                logger.exception("on_reconnected failed")
 
     async def _restore(self, wire: Wire) -> None:
         """Make a new connection what the lost one was."""
@@ -190,6 +193,8 @@ class Recovering(Calling):
 
     def channel_closed(self, port: Port, error: Exception) -> None:
         """Know that the broker closed a channel."""
+        if self.status is not Status.OPEN:
+            return  # the restoration has refused steps in hand
         self.purge(port)
         port.forget_deliveries()
         if port.recheck is not None:
