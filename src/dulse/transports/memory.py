@@ -21,7 +21,7 @@ from dulse.transports.memory_store.shut import Shut
 from dulse.transports.memory_store.store import MemoryStore
 from dulse.transports.memory_store.waiters import Waiter
 from dulse.virtual.arming import Notify, merged
-from dulse.virtual.storage import StaleTopology
+from dulse.virtual.storage import Move, StaleTopology
 
 __all__ = ["MemoryStorage", "forget_store"]
 
@@ -231,6 +231,13 @@ class MemoryStorage:
             self.put([put.unlimited() for put in puts], guards)
             store.settle([token], owner)
             return True
+
+    def forward_many(
+        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> Sequence[Token]:
+        """Forward each record, all in one step."""
+        with self._store.lock:
+            return [token for token, puts in moves if not self.forward(token, owner, puts, guards)]
 
     # -------------------------------------------------------------------------------------------- owners
 

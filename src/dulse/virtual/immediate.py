@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.virtual.arming import ArmedStorage, merged
+from dulse.virtual.storage import Move
 
 Note = Callable[[Sequence[str] | None], None]
 
@@ -101,6 +102,11 @@ class ImmediateStorage:
         self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
     ) -> bool:
         return self._storage.forward(token, owner, puts, guards, until=until)
+
+    async def forward_many(  # noqa: D102
+        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> Sequence[Token]:
+        return self._storage.forward_many(moves, owner, guards, until=until)
 
     # -------------------------------------------------------------------------------------------- owners
 

@@ -18,7 +18,7 @@ from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.virtual.hops import Hop, Threads
-from dulse.virtual.storage import Storage
+from dulse.virtual.storage import Move, Storage
 
 Result = TypeVar("Result")
 
@@ -212,6 +212,11 @@ class ThreadedStorage:
         self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
     ) -> bool:
         return await self._call(partial(self._storage.forward, token, owner, list(puts), guards), until)
+
+    async def forward_many(  # noqa: D102
+        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> Sequence[Token]:
+        return await self._call(partial(self._storage.forward_many, list(moves), owner, guards), until)
 
     # -------------------------------------------------------------------------------------------- owners
 

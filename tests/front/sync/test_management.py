@@ -222,14 +222,13 @@ def before_each_forward(connection: Connection, act: Any) -> None:
     """Have something done before the store moves a message."""
     connection.connect()
     storage: Any = cast("Any", connection.transport.transport).storage
-    forward = storage.forward
+    forward = storage.forward_many
 
-    def disturbed(*arguments: Any, **named: Any) -> bool:
+    def disturbed(*arguments: Any, **named: Any) -> Any:
         act()
-        moved: bool = forward(*arguments, **named)
-        return moved
+        return forward(*arguments, **named)
 
-    storage.forward = disturbed
+    storage.forward_many = disturbed
 
 
 def test_move_goes_on_when_the_queue_is_bound_meanwhile(url: str) -> None:
@@ -276,8 +275,8 @@ def test_a_move_that_is_interrupted_leaves_the_rest_where_it_is(url: str) -> Non
     with Connection(url) as connection:
         declared(connection, "a")
         declared(connection, "b")
-        put(connection, "a", "one", "two", "three")
-        left = iter((None,))
+        put(connection, "a", *map(str, range(150)))
+        left = iter((None,))  # one step of a hundred messages goes through
 
         def interrupt() -> None:
             if next(left, KeyboardInterrupt) is KeyboardInterrupt:
@@ -286,8 +285,8 @@ def test_a_move_that_is_interrupted_leaves_the_rest_where_it_is(url: str) -> Non
         before_each_forward(connection, interrupt)
         with pytest.raises(KeyboardInterrupt):
             connection.manager.move("a", "b")
-        assert [(each.ready, each.leased) for each in connection.manager.queues()] == [(2, 0), (1, 0)]
-        assert bodies(connection, "b") == ["one"]
+        assert [(each.ready, each.leased) for each in connection.manager.queues()] == [(50, 0), (100, 0)]
+        assert bodies(connection, "b")[:2] == ["0", "1"]
 
 
 def test_a_refusal_of_the_manager_closes_nothing(url: str) -> None:

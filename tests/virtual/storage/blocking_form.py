@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
-from dulse.virtual.storage import AsyncStorage
+from dulse.virtual.storage import AsyncStorage, Move
 
 Result = TypeVar("Result")
 
@@ -112,6 +112,11 @@ class BlockingForm:
         self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
     ) -> bool:
         return self._run(self._storage.forward(token, owner, puts, guards, until=until))
+
+    def forward_many(
+        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> Sequence[Token]:
+        return self._run(self._storage.forward_many(moves, owner, guards, until=until))
 
     def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         return self._run(self._storage.renew(owner, lease_ms, until=until))

@@ -35,6 +35,7 @@ CHANGING = [
     "settle many",
     "release",
     "forward",
+    "forward many",
     "forget",
     "sweep",
     "purge",
@@ -67,6 +68,9 @@ class Deadlines(StorageBench):
             "settle many": partial(storage.settle, held[1:], OWNER),
             "release": partial(storage.release, held, OWNER),
             "forward": partial(storage.forward, held[0], OWNER, [Put(payload, [Target("q")])]),
+            "forward many": partial(
+                storage.forward_many, [(token, [Put(payload, [Target("q")])]) for token in held], OWNER
+            ),
             "renew": partial(storage.renew, OWNER, LONG_MS),
             "held": partial(storage.held, OWNER),
             "dead_owners": storage.dead_owners,

@@ -288,6 +288,30 @@ class Forwarding(StorageBench):
 
         assert self.drained(storage, "dead") == [b"moved"]
 
+    def test_many_are_forwarded_in_their_order_and_the_lost_ones_told(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1", b"2", b"3")
+        taken = self.take(storage, "q")
+        storage.settle([taken[1].token], OWNER)
+        moves = [(record.token, [Put(record.payload, [Target("dead")], 1)]) for record in taken]
+
+        assert list(storage.forward_many(moves, OWNER)) == [taken[1].token]
+
+        assert self.drained(storage, "dead") == [b"1", b"3"]
+        assert storage.depth(["q"])[0] == (0, 0, 0, 0)
+
+    def test_many_are_not_forwarded_under_a_guard_that_fails(self, storage: Storage) -> None:
+        needs(storage.capabilities.guarded_put, "guarded_put")
+        write(storage, "x/here", a="1")
+        self.put(storage, "q", b"1", b"2")
+        taken = self.take(storage, "q")
+        moves = [(record.token, [Put(record.payload, [Target("dead")], 1)]) for record in taken]
+
+        with pytest.raises(StaleTopology):
+            storage.forward_many(moves, OWNER, [Guard("x/here", 0)])
+
+        assert not storage.settle(tokens(taken), OWNER)
+        assert self.drained(storage, "dead") == []
+
     def test_forward_goes_beyond_limits(self, storage: Storage) -> None:
         self.put(storage, "q", b"1")
         (record,) = self.take(storage, "q")

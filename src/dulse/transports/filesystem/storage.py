@@ -24,7 +24,7 @@ from dulse.transports.filesystem.place import Place
 from dulse.transports.filesystem.records import Pack, excess, has_limit, write_records
 from dulse.transports.filesystem.step import Step
 from dulse.transports.filesystem.taking import Taken, read, take
-from dulse.virtual.storage import StaleTopology
+from dulse.virtual.storage import Move, StaleTopology
 
 __all__ = ["FilesystemStorage"]
 
@@ -277,6 +277,12 @@ class FilesystemStorage:
         finally:
             pack.discard()
         return True
+
+    def forward_many(
+        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> Sequence[Token]:
+        """Forward each record, one after the other."""
+        return [token for token, puts in moves if not self.forward(token, owner, puts, guards, until=until)]
 
     # -------------------------------------------------------------------------------------------- owners
 

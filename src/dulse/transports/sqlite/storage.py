@@ -19,7 +19,7 @@ from dulse.transports.sqlite import catalogue, forks, looking, owning, putting, 
 from dulse.transports.sqlite.connections import Connections
 from dulse.transports.sqlite.place import Place
 from dulse.transports.sqlite.taking import Taker
-from dulse.virtual.storage import StaleTopology
+from dulse.virtual.storage import Move, StaleTopology
 
 __all__ = ["SQLiteStorage"]
 
@@ -292,6 +292,12 @@ class SQLiteStorage:
     ) -> bool:
         """Settle a taken record and put others."""
         return self._connections.write(until, taking.forward, token, owner, puts, guards)
+
+    def forward_many(
+        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> Sequence[Token]:
+        """Forward each record, all in one transaction."""
+        return self._connections.write(until, taking.forward_many, moves, owner, guards)
 
     # -------------------------------------------------------------------------------------------- owners
 

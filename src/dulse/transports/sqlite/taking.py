@@ -10,8 +10,9 @@ from dulse.links.clocks import wall_ms
 from dulse.model.records import Guard, Leased, Put, Target
 from dulse.transports.sqlite.owning import hold, slack
 from dulse.transports.sqlite.putting import check_guards, excess, write_records
+from dulse.virtual.storage import Move
 
-__all__ = ["Taker", "forward", "release", "reserve", "reserve_expired", "settle", "settle_one", "trim"]
+__all__ = ["Taker", "forward", "forward_many", "release", "reserve", "reserve_expired", "settle", "settle_one", "trim"]
 
 Row = tuple[int, int, int, int, int | None, bytes]
 """What HEADS and EXPIRED give of a record: rank, id, deliveries, since, dies, payload."""
@@ -183,3 +184,14 @@ def forward(
     check_guards(connection, guards)
     write_records(connection, puts, limited=False)
     return True
+
+
+def forward_many(
+    connection: sqlite3.Connection,
+    moves: Sequence[Move],
+    owner: str,
+    guards: Sequence[Guard],
+) -> Sequence[Token]:
+    """Settle taken records and write others in the place of each; gives the tokens that were no longer the owner's."""
+    check_guards(connection, guards)
+    return [token for token, puts in moves if not forward(connection, token, owner, puts, ())]

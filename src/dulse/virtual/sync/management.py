@@ -16,7 +16,7 @@ from dulse.broker.queues import check_access
 from dulse.broker.rules import QueueRules
 from dulse.broker.targets import expiration_of, priority_of, target_for
 from dulse.model.inspection import QueueStatus, WaitingMessage
-from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Put
+from dulse.model.records import Depth, Group, Guard, Leased, Peeked, Put, Token
 from dulse.virtual.storage import StaleTopology
 from dulse.virtual.sync.debts import Deed
 
@@ -124,6 +124,7 @@ class _Moving:
         """Move these as far as there is room; what is not moved goes back, also when this is interrupted."""
         left = deque(records)
         try:
+            self._carry_together(left)
             while left and not self.is_full:
                 self._carry_one(left[0])
                 if not self.is_full:
@@ -133,26 +134,58 @@ class _Moving:
                 self._transport.debts.owe(left, "unhanded")
             self._transport.debts.pay()
 
+    def _carry_together(self, left: deque[Leased]) -> None:
+        """Move in one step all that needs no look of its own, and leave the rest."""
+        rules, guard = self._known or self._look()
+        is_bounded = rules.max_length is not None or rules.max_length_bytes is not None
+        if is_bounded or not self._storage.capabilities.atomic_forward:
+            return
+        others: list[Leased] = []
+        moves: list[tuple[Token, list[Put]]] = []
+        for leased in left:
+            put = self._put(leased, rules)
+            if put is None:
+                others.append(leased)
+            else:
+                moves.append((leased.token, [put]))
+        try:
+            lost = self._storage.forward_many(moves, self._transport.owner, [guard])
+        except StaleTopology:
+            self._known = None
+            return
+        left.clear()
+        left.extend(others)
+        self.moved += len(moves) - len(lost)
+        self._transport.settlements.report_lost(lost)
+
+    def _put(self, leased: Leased, rules: QueueRules) -> Put | None:
+        """Give what is put at the destination; None: it has expired or cannot be read."""
+        if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
+            return None
+        try:
+            record = self._transport.dispatch.unseal(leased.payload)
+        except errors.DecodeError:
+            return None
+        # A delay, if there was one, is over: it is not waited for again.
+        target = target_for(
+            self._destination, rules, priority_of(record.properties), expiration_of(record.properties), 0
+        )
+        return Put(leased.payload, self._transport.dispatch.restrictions.fit([target]), len(record.body))
+
     def _carry_one(self, leased: Leased) -> None:
         if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
             self._owe(leased, "expired")
             return
-        try:
-            record = self._transport.dispatch.unseal(leased.payload)
-        except errors.DecodeError:
-            self._owe(leased, "damaged")
-            return
         while True:
             rules, guard = self._known or self._look()
-            if not self._has_room(rules, len(record.body)):
+            put = self._put(leased, rules)
+            if put is None:
+                self._owe(leased, "damaged")
+                return
+            if not self._has_room(rules, put.size):
                 self.is_full = True
                 return
-            # A delay, if there was one, is over: it is not waited for again.
-            target = target_for(
-                self._destination, rules, priority_of(record.properties), expiration_of(record.properties), 0
-            )
             try:
-                put = Put(leased.payload, self._transport.dispatch.restrictions.fit([target]), len(record.body))
                 self.moved += self._transport.dispatch.forward(leased, put, [guard])
                 return
             except StaleTopology:
