@@ -352,9 +352,13 @@ class _Restoring:
         else:
             expected = self._engine.call(step.channel, step.method)
         while not expected.done:
-            self._socket.settimeout(max(0.001, self._deadline - monotonic()))
-            self._socket.sendall(self._engine.data_to_send())
-            data = self._socket.recv(READ_SIZE)
+            try:
+                self._socket.settimeout(max(0.001, self._deadline - monotonic()))
+                self._socket.sendall(self._engine.data_to_send())
+                data = self._socket.recv(READ_SIZE)
+            except TimeoutError as late:
+                text = f"the broker did not answer {step.method.name} on channel {step.channel} in time"
+                raise errors.make(errors.DeadlineExceeded, text) from late
             if not data:
                 raise errors.make(errors.ConnectionLost, "the connection was lost again while it was being restored")
             self.kept += [
