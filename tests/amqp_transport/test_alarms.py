@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from time import monotonic
 
 import pytest
@@ -38,7 +40,15 @@ def test_a_publish_that_is_blocked_for_too_long_raises_and_was_not_sent(rabbitmq
 
 def test_publishers_wait_for_the_end_of_an_alarm(rabbitmq: RabbitMQ, name: str) -> None:
     total = 2000
-    with dulse.Connection(rabbitmq.url) as connection:
+    reasons: list[str] = []
+    blocked, unblocked = threading.Event(), threading.Event()
+
+    def on_blocked(reason: str) -> None:
+        reasons.append(reason)
+        blocked.set()
+
+    options = {"on_blocked": on_blocked, "on_unblocked": unblocked.set}
+    with dulse.Connection(rabbitmq.url, transport_options=options) as connection:
         producer = connection.Producer(routing_key=name)
         producer.maybe_declare(dulse.Queue(name)(connection))
 
@@ -46,10 +56,14 @@ def test_publishers_wait_for_the_end_of_an_alarm(rabbitmq: RabbitMQ, name: str) 
             for number in range(total):
                 producer.publish(str(number).encode(), timeout=PATIENCE)
 
-        with Meanwhile(publish), rabbitmq.memory_alarm():
-            pass
+        with ExitStack() as stack:
+            with rabbitmq.memory_alarm():
+                stack.enter_context(Meanwhile(publish))
+                assert blocked.wait(PATIENCE)
+            assert unblocked.wait(PATIENCE)
         producer.flush(PATIENCE)
     assert taken(rabbitmq.url, name) == [str(number).encode() for number in range(total)]
+    assert reasons == ["low on memory"]
 
 
 def test_consumers_acknowledge_during_an_alarm(rabbitmq: RabbitMQ, name: str) -> None:

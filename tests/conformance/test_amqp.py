@@ -1,4 +1,4 @@
-"""RabbitMQ keeps what the conformance suite asks, by the AMQP transport, through both APIs."""
+"""RabbitMQ 3.10 and 4 keep what the conformance suite asks, by the AMQP transport, through both APIs."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ class TestAmqp(ConformanceSuite):
     @pytest.fixture
     def broker_url(self, rabbitmq: RabbitMQ) -> str:
         return rabbitmq.url
+
+
+class TestAmqpOnRabbitMQ4(ConformanceSuite):
+    """With all that is deprecated denied."""
+
+    @pytest.fixture
+    def broker_url(self, rabbitmq4_url: str) -> str:
+        return rabbitmq4_url

@@ -52,5 +52,8 @@ class LinkSetup:
     )
     """The waits between two rounds over all destinations."""
     on_unconfirmed: OnUnconfirmed | None = None
+    on_blocked: Callable[[str], Any] | None = None
+    """Called with the reason when the broker takes no messages any more; on whichever thread learns of it."""
+    on_unblocked: Callable[[], Any] | None = None
     on_reconnected: Callable[[], Any] | None = None
     """Called when a lost link has been replaced."""

@@ -12,6 +12,7 @@ from dulse.links.amqp_setup import Destination, LinkSetup
 from dulse.links.tls import tls_from
 from dulse.model.options import build
 from dulse.model.parameters import Parameters
+from dulse.policy.retry import RetryPolicy
 from dulse.transport import AsyncTransport, Driver, Settings, Transport
 from dulse.transports.amqp.options import AmqpOptions
 
@@ -52,8 +53,22 @@ def setup_from(settings: Settings) -> LinkSetup:
         window_bytes=options.window_bytes,
         blocked_timeout=options.blocked_timeout,
         reconnect_timeout=options.reconnect_timeout,
+        retry=_retry(options),
         on_unconfirmed=options.on_unconfirmed,
+        on_blocked=options.on_blocked,
+        on_unblocked=options.on_unblocked,
         on_reconnected=None if observer is None else lambda: observer.reconnected(uri),
+    )
+
+
+def _retry(options: AmqpOptions) -> RetryPolicy:
+    """Give the waits between attempts to replace a lost connection."""
+    start, step, longest = options.interval_start, options.interval_step, options.interval_max
+    return RetryPolicy(
+        interval_start=0.05 if start is None else start,
+        interval_step=0.1 if step is None else step,
+        interval_max=1.0 if longest is None else longest,
+        jitter=0.5,
     )
 
 

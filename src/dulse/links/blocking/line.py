@@ -91,6 +91,8 @@ class Line:
         """Channels of which one message has to be found that made the broker close them."""
         self.is_mending = False
         """A thread is at work that mends."""
+        self.notices: deque[Callable[[], object]] = deque()
+        """Callbacks that are to be called without the lock."""
         self.endings: deque[tuple[Port, Exception]] = deque()
         """Channels that the broker has closed, until somebody attends to it."""
         self.problems: deque[tuple[Port, bytes | None, Exception]] = deque()

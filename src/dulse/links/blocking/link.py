@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import TypeVar
 
@@ -191,6 +192,14 @@ class Link(Delivering):
             line.tell()
         if line.problems:
             self.report()
+        while line.notices:
+            self._notify(line.notices.popleft())
+
+    def _notify(self, callback: Callable[[], object]) -> None:
+        try:
+            callback()
+        except Exception:
+            _logger.exception("%r failed", callback)
 
     def _end_ports(self) -> None:
         """Attend to the channels that the broker has closed, but for those being mended; under the lock."""

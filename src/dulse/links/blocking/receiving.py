@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 
 from dulse import errors
 from dulse.amqp.delivery import Delivery
@@ -10,7 +11,7 @@ from dulse.amqp.engine import Engine
 from dulse.amqp.events import Arrived, Ended, Event, Replied, Told
 from dulse.amqp.messages import returned
 from dulse.amqp.method import Method
-from dulse.amqp.methods import basic
+from dulse.amqp.methods import basic, connection
 from dulse.links.amqp_problems import described, unroutable
 from dulse.links.blocking.line import Call, Line, Status
 from dulse.links.blocking.port import Awaiting, Port
@@ -84,6 +85,9 @@ def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception |
         if event.expected in line.abandoned:
             _give_back(line, event)
         return None
+    if isinstance(event, Told) and not event.channel:
+        _take_notice(line, event.method)
+        return None
     port = line.ports.get(event.channel)
     if port is None:
         return None
@@ -95,6 +99,15 @@ def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception |
         port.is_ready = port.is_listed = False
         line.endings.append((port, event.error))
     return None
+
+
+def _take_notice(line: Line, method: Method) -> None:
+    """Have it told that the broker takes no messages, or takes them again."""
+    setup = line.setup
+    if isinstance(method, connection.Blocked) and setup.on_blocked is not None:
+        line.notices.append(partial(setup.on_blocked, method.reason))
+    elif isinstance(method, connection.Unblocked) and setup.on_unblocked is not None:
+        line.notices.append(setup.on_unblocked)
 
 
 def _take_told(line: Line, port: Port, method: Method, fresh: list[Delivery | Call]) -> None:

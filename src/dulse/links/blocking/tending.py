@@ -57,7 +57,7 @@ class Tending:
         busy = self._look()
         if not busy and line.status is Status.OPEN:
             self._serve()
-        if line.endings or line.problems:
+        if line.endings or line.problems or line.notices:
             self._link.attend()
         self._plan(busy=busy)
 

@@ -33,5 +33,9 @@ class AmqpOptions(SharedOptions):
     ssl: Any = None
     credential_provider: Any = None
     client_properties: Mapping[str, Any] | None = None
+    on_blocked: Callable[..., Any] | None = None
+    """Called with the reason when the broker takes no messages any more, on whichever thread learns of it."""
+    on_unblocked: Callable[..., Any] | None = None
+    """Called when it takes them again."""
     on_unconfirmed: Callable[..., Any] | None = None
     """Called with a message that the broker did not take and the error, on whichever thread learns of it."""
