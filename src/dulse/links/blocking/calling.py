@@ -12,7 +12,7 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
 from dulse.amqp.method import Method
-from dulse.amqp.methods import basic, confirm
+from dulse.amqp.methods import confirm
 from dulse.links.amqp_problems import unconfirmed
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import Line
@@ -148,12 +148,6 @@ class Calling(Publishing):
         """Remember what was carried out, to bring it back after a loss."""
         with self._line.lock:
             self._line.remembered.note(command)
-
-    def prefetch(self, port: Port, count: int, *, shared: bool, timeout: float | None = None) -> None:
-        """Bound what is delivered and not settled."""
-        remembered = self._line.remembered
-        method = basic.Qos(prefetch_count=count, global_=shared)
-        self.call(port, method, timeout, lambda _: remembered.prefetch(port.number, count, shared=shared))
 
     def report_unconfirmed(self, port: Port) -> None:
         """Let go of what a channel has in flight, and keep that for who is told of it; under the lock."""

@@ -35,6 +35,8 @@ class Delivering(Calling):
             if line.acked:
                 self.acked(now=True)
             line.acks_due = now + _HOLD
+        if line.limited:
+            self._release()
         with line.lock:
             event = line.ready.popleft() if line.ready else None
         if event is None:
@@ -46,8 +48,9 @@ class Delivering(Calling):
         consumer = port.consumers.get(event.consumer_tag) if port is not None else None
         if port is None or consumer is None:
             return
-        if port.is_paused:
-            port.aside.append(event)
+        if line.limited and not port.has_room:
+            with line.lock:
+                port.aside.append(event)
             self.drain(None if timeout is None else max(0.0, now + timeout - monotonic()))
             return
         acks = port.acks
@@ -63,6 +66,8 @@ class Delivering(Calling):
         found: list[Delivery | Call] = []
 
         def look() -> bool:
+            if line.limited:
+                self._release()
             if line.ready:
                 found.append(line.ready.popleft())
                 return True
@@ -135,9 +140,51 @@ class Delivering(Calling):
         with line.lock:
             port.check_open()
             port.is_paused = not active
-            if active and port.aside:
-                line.ready, port.aside = deque([*port.aside, *line.ready]), []
+            self._note_limit(port)
         line.tell()
+
+    def _note_limit(self, port: Port) -> None:
+        """Know whether a channel is limited; under the lock."""
+        line = self._line
+        line.limited = [each for each in line.limited if each is not port]
+        if port.is_paused or port.limit:
+            line.limited.append(port)
+        elif port.aside:
+            line.ready, port.aside = deque([*port.aside, *line.ready]), []
+
+    def _release(self) -> None:
+        """Make ready again what waited for room on its channel, one at a time and before what came later."""
+        line = self._line
+        with line.lock:
+            for port in line.limited:
+                if port.aside and port.has_room and port.is_open:
+                    line.ready, port.aside = deque([port.aside[0], *line.ready]), port.aside[1:]
+
+    def prefetch(self, port: Port, count: int, *, shared: bool, timeout: float | None = None) -> None:
+        """Bound what is delivered and not settled.
+
+        RabbitMQ 4 may deny a bound for a whole channel, and says nothing: there it is kept here, and each consumer
+        started from now on has it for itself at the broker.
+        """
+        remembered, kept_here = self._line.remembered, shared and self._is_rabbitmq_4()
+        if not kept_here:
+            method = basic.Qos(prefetch_count=count, global_=shared)
+            self.call(port, method, timeout, lambda _: remembered.prefetch(port.number, count, shared=shared))
+            return
+        found = remembered.channels.get(port.number)
+        if found is not None and not found.prefetch:
+            self.prefetch(port, count, shared=False, timeout=timeout)
+        with self._line.lock:
+            port.check_open()
+            port.limit = count
+            self._note_limit(port)
+        self._line.tell()
+
+    def _is_rabbitmq_4(self) -> bool:
+        engine = self._line.engine
+        about = engine.peer_properties if engine is not None else {}
+        version = str(about.get("version", "")).partition(".")[0]
+        return about.get("product") == "RabbitMQ" and version.isdigit() and int(version) >= 4  # noqa: PLR2004
 
     def get(self, port: Port, queue: str, *, no_ack: bool, timeout: float | None) -> Delivery | None:
         """Take one message."""
@@ -159,6 +206,8 @@ class Delivering(Calling):
         """See to it that collected acknowledgements go out: now, where somebody waits for the broker meanwhile."""
         line = self._line
         line.wake_keeper()
+        if line.limited:
+            line.tell()
         if now or line.reader is not None:
             turns.push_now(line, self.broke)
 

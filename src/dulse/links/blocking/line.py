@@ -69,15 +69,7 @@ class Line:
         self.is_full = False
         """The windows were full, and are not yet empty enough to go on."""
         self._forget_sending()
-        self.ready: deque[Delivery | Call] = deque()
-        """What `drain` hands over next."""
-        self.reader: object | None = None
-        """The token of who reads now; others wait for him. Taken under the lock, given back by a plain store."""
-        self.leader = 0
-        """The thread that reads."""
-        self.acked: list[Port] = []
-        """Who has acknowledgements that are not sent."""
-        self.acks_due = 0.0
+        self._forget_receiving()
         self.abandoned: list[Expected] = []
         """Calls that nobody waits for any more."""
         self.is_idle = True
@@ -99,6 +91,19 @@ class Line:
         """What the broker did not take, before it is logged."""
         self.told: list[tuple[Port, Exception]] = []
         """The same after that, for the next flush to raise."""
+
+    def _forget_receiving(self) -> None:
+        self.ready: deque[Delivery | Call] = deque()
+        """What `drain` hands over next."""
+        self.reader: object | None = None
+        """The token of who reads now; others wait for him. Taken under the lock, given back by a plain store."""
+        self.leader = 0
+        """The thread that reads."""
+        self.limited: list[Port] = []
+        """Those with a limit, or paused."""
+        self.acked: list[Port] = []
+        """Who has acknowledgements that are not sent."""
+        self.acks_due = 0.0
 
     def _forget_sending(self) -> None:
         self.tail: list[bytes] = []

@@ -92,9 +92,11 @@ class Port:
         self.offset = 0
         self.is_listed = False
         """It is among the line's `acked`."""
+        self.limit = 0
+        """How many deliveries the program may have and not have settled, all consumers together; 0: any number."""
         self.is_paused = False
         self.aside: list[Delivery] = []
-        """What came while it was paused."""
+        """What came while it was paused, or beyond its limit."""
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
@@ -240,6 +242,11 @@ class Port:
             if self.closed_by is not None:
                 text = f"channel {self.number} was closed by the broker: {self.closed_by}: open another"
             raise errors.make(errors.ChannelClosed, text, code=504)
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether the program may be handed more; called under the lock."""
+        return not self.is_paused and (not self.limit or self.acks.outstanding < self.limit)
 
     def end_consumer(self, tag: str) -> None:
         """Tell a consumer that the broker has ended it; called in a drain."""

@@ -27,7 +27,7 @@ async def returns(broker: Broker, *values: Any) -> None:
     sent = {f"value {number}": value for number, value in enumerate(values)}
     received = await back(broker, sent)
     assert received == sent
-    assert [type(value) for value in received.values()] == [type(value) for value in values]
+    assert [type(received[name]) for name in sent] == [type(value) for value in values]
 
 
 @case("integers of 64 bits, and booleans, which are no integers")
