@@ -30,9 +30,11 @@ class Calling(Handing):
         expected = wire.engine.open_channel()
         port = kind(cast("Any", self), expected.channel)
         await self.reply_to(expected, wire, deadline)
+        self.check_on(wire)
         port.use(wire.engine.writer(port.number), wire)
         if port.confirms:
             await self.reply_to(wire.engine.call(port.number, confirm.Select()), wire, deadline)
+            self.check_on(wire)
         self.ports[port.number] = port
         self.remembered.open_channel(port.number, confirms=port.confirms)
         if not private:
@@ -45,15 +47,17 @@ class Calling(Handing):
         Where the connection is lost meanwhile, what may be asked twice is asked again on the next one.
         """
         deadline = self.deadline(timeout)
+        suspected = False
         while True:
             await self._usable(port, deadline, method.name)
             wire = self.need_wire()
             try:
                 return await self.reply_to(wire.engine.call(port.number, method), wire, deadline)
             except errors.ConnectionError as lost:
-                # What is not retryable may be this very method's fault, and would end the next connection too.
-                if not (may_repeat(method) and self.is_open and lost.retryable):
+                if suspected or not (may_repeat(method) and self.is_open):
                     raise
+                # What is not retryable may be this very method's fault, and would end all connections to come.
+                suspected = not lost.retryable
             except errors.ChannelError as refused:
                 if port.is_open:  # the broker closed the whole connection for it
                     self.forget_port(port, refused)

@@ -89,6 +89,11 @@ class Core:
         """Tell whether this connection is still the one."""
         return self.wire is wire
 
+    def check_on(self, wire: Wire) -> None:
+        """Raise unless this connection is still the one."""
+        if self.wire is not wire:
+            raise self.why_not()
+
     def need_wire(self) -> Wire:
         """Give the connection; raises what ended it."""
         if self.wire is None:

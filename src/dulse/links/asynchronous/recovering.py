@@ -96,7 +96,7 @@ class Recovering(Calling):
                     await self._replace()
                 except errors.DulseError as failure:
                     problem = failure
-                    if prospect(failure, was_open=False) is Prospect.NEVER and len(setup.destinations) == 1:
+                    if len(setup.destinations) == 1 and _is_final(failure):
                         raise
                 else:
                     return
@@ -116,6 +116,7 @@ class Recovering(Calling):
         self.wire = wire
         try:
             await self._restore(wire)
+            self.check_on(wire)
             for port in list(self.ports.values()):
                 port.use(wire.engine.writer(port.number), wire)
                 port.is_bare = False
@@ -159,6 +160,7 @@ class Recovering(Calling):
                 self.end_consumer(port, each.method.consumer_tag)
 
     async def _perform(self, wire: Wire, step: Step) -> Exception | None:
+        self.check_on(wire)
         engine = wire.engine
         if isinstance(step.method, channel.Open):
             expected = engine.open_channel(step.channel)
@@ -296,3 +298,8 @@ class Recovering(Calling):
         port.recheck = Recheck(prepared, error)
         await self._run_recheck(port)
         await self.close_port(port)
+
+
+def _is_final(failure: Exception) -> bool:
+    """Tell whether a broker that we were connected to will not let us in again; noise on the way to it may pass."""
+    return prospect(failure, was_open=False) is Prospect.NEVER and not isinstance(failure, errors.ProtocolError)
