@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from dulse import errors
@@ -152,15 +153,18 @@ class Port:
         self.link.publish_slowly(self, data, tag, timeout)
 
     def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
-        """Send messages in order, many in one send."""
-        write = self.writer.write
-        for each in messages:
-            refuse_delay(each.properties)
-        written = [
-            (write(each.body, each.properties, each.exchange, each.routing_key, each.mandatory), each.mandatory)
-            for each in messages
-        ]
-        self.link.publish_together(self, written, timeout)
+        """Send messages in order; those whose confirms are waited for are waited for together."""
+        if self.waits or (self.on_returned is None and any(each.mandatory for each in messages)):
+            for each in messages:
+                refuse_delay(each.properties)
+            write = self.writer.write
+            written = [write(*each) for each in messages]
+            self.link.publish_together(self, written, timeout)
+            return
+        deadline = self.link.deadline(timeout)
+        for body, properties, exchange, routing_key, mandatory in messages:
+            left = None if timeout is None else max(0.0, deadline - monotonic())
+            self.publish(body, properties, exchange, routing_key, mandatory, left)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all that was published here is confirmed; raises what the broker did not take."""

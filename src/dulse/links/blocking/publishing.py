@@ -52,15 +52,14 @@ class Publishing:
             return
         self._await_confirm(port, placing, awaiting, deadline)
 
-    def publish_together(self, port: Port, messages: Sequence[tuple[bytes, bool]], timeout: float | None) -> None:
-        """Publish many in order; waits for the answers if there are mandatory ones, or all are waited for."""
+    def publish_together(self, port: Port, messages: Sequence[bytes], timeout: float | None) -> None:
+        """Publish many in order, and wait until the broker has answered for all of them."""
         deadline = self.deadline(timeout)
-        waits = port.waits or (port.on_returned is None and any(mandatory for _, mandatory in messages))
         placed: list[tuple[_Placing, Awaiting]] = []
-        for data, _ in messages:
-            awaiting = Awaiting() if waits and port.confirms else None
+        for data in messages:
+            awaiting = Awaiting()
             placing = self._place(port, data, 0, max(0.0, deadline - monotonic()), awaiting)
-            if placing is not None and awaiting is not None:
+            if placing is not None and port.confirms:
                 placed.append((placing, awaiting))
         problems: list[Exception] = []
         for placing, awaiting in placed:
