@@ -167,13 +167,13 @@ class Publishing:
                 if len(line.told) < _MOST_TOLD:
                     line.told.append((port, problem))
             if data is None:
-                _logger.error("%s", problem)
+                _logger.error("a message was not taken: %s", problem)
             else:
                 self._report(data, problem)
 
     def _report(self, data: bytes, problem: Exception) -> None:
         out = described(data)
-        _logger.error("%s was not taken: %s", named(out), problem)
+        _logger.error("a message was not taken: %s", problem)
         callback = self._line.setup.on_unconfirmed
         if callback is None:
             return
