@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.brokers import broker_url
 from tests.faults.programs import Program
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """Name a broker in a file of its own, with the shortest lease."""
-    return f"sqlite:///{tmp_path}/broker.sqlite?durability=normal&lease=1"
+@pytest.fixture(params=["sqlite", "filesystem"])
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name a broker of its own that processes can share, with the shortest lease."""
+    return broker_url(request.param, tmp_path)
+
+
+@pytest.fixture(params=["memory", "sqlite", "filesystem"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name a broker of its own."""
+    return f"memory://{uuid.uuid4().hex}" if request.param == "memory" else broker_url(request.param, tmp_path)
 
 
 @pytest.fixture

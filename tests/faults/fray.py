@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from dulse.testing.killing import Child
+from tests.faults.brokers import Store
 from tests.faults.workers import Fault, Worker
 
 LIMIT = 20.0
@@ -36,6 +37,7 @@ class Plan:
     """The last operation or statement that somebody is killed at; for "random", the number of kills."""
     step: int = 1
     seed: int = 0
+    store: Store = "sqlite"
 
     def faults(self, first: int = 1) -> Iterator[Fault]:
         for number in range(first, self.last + 1, self.step):
@@ -74,7 +76,7 @@ class Fray:
         self, task: Callable[[Worker], None], fault: Fault | None = None, pause: float = 0.0
     ) -> tuple[Worker, Child]:
         self._count += 1
-        worker = Worker(self._folder, f"w{self._count}", self._plan.prefetch, fault, pause)
+        worker = Worker(self._folder, f"w{self._count}", self._plan.prefetch, fault, pause, self._plan.store)
         return worker, Child(lambda: task(worker))
 
     def _live(self, task: Callable[[Worker], None]) -> None:

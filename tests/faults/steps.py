@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 from dulse import Connection, Exchange, Queue, errors
 from dulse.testing.killing import Child, Failpoint
-from tests.faults.workers import mortal_driver
+from tests.faults.brokers import broker_url, mortal_driver
 
 Moment = Literal["before", "after"]
 
@@ -29,7 +29,7 @@ SHORT = Queue("short", EXCHANGE, "d.#")
 
 
 def url(folder: Path) -> str:
-    return f"sqlite:///{folder}/broker.sqlite?durability=normal&lease=1"
+    return broker_url("sqlite", folder)
 
 
 def move(connection: Connection) -> None:
@@ -75,7 +75,7 @@ def run(case: str, folder: Path, moment: Moment) -> int:
 
 
 def connected(folder: Path, failpoint: Failpoint) -> Connection:
-    return Connection(url(folder), transport=mortal_driver(failpoint))
+    return Connection(url(folder), transport=mortal_driver("sqlite", failpoint))
 
 
 def await_burial(folder: Path) -> None:

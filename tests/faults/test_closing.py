@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import time
-import uuid
 import weakref
 from typing import Any
 
@@ -15,11 +14,6 @@ from tests.faults import parts
 from tests.faults.programs import Program
 
 QUEUE = Queue("work")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
-    return sqlite_url if request.param == "sqlite" else f"memory://{uuid.uuid4().hex}"
 
 
 def fill(connection: Connection, count: int) -> None:
@@ -131,9 +125,9 @@ def test_close_twice_and_use_after_close_are_told(url: str) -> None:
 @pytest.mark.kill
 @pytest.mark.parametrize("how", ["return", "exit", "raise"])
 def test_an_interpreter_that_ends_with_open_connections_loses_nothing(
-    sqlite_url: str, programs: list[Program], how: str
+    shared_url: str, programs: list[Program], how: str
 ) -> None:
-    program = Program(parts.end_with_everything_open, sqlite_url, how)
+    program = Program(parts.end_with_everything_open, shared_url, how)
     programs.append(program)
 
     status = program.finish()
@@ -145,16 +139,16 @@ def test_an_interpreter_that_ends_with_open_connections_loses_nothing(
         assert stderr.rstrip().endswith("LookupError: on purpose")
     else:
         assert (status, stderr) == (0, "")
-    with Connection(sqlite_url) as connection:
+    with Connection(shared_url) as connection:
         assert get_all(connection, 18, 0.5) == list(range(2, 20))
 
 
-def test_a_connection_that_is_garbage_gives_its_messages_back_when_its_lease_ends(sqlite_url: str) -> None:
-    second = Connection(sqlite_url)
+def test_a_connection_that_is_garbage_gives_its_messages_back_when_its_lease_ends(shared_url: str) -> None:
+    second = Connection(shared_url)
     fill(second, 10)
 
     def forget() -> weakref.ref[Connection]:
-        first = Connection(sqlite_url)
+        first = Connection(shared_url)
         take(first, 5, prefetch=10)
         return weakref.ref(first)
 

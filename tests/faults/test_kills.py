@@ -39,16 +39,28 @@ QUICK = [
     Plan(prefetch=10, messages=1500, mode="operations", last=30),
     Plan(prefetch=10, messages=1000, mode="statements", last=180, step=5),
     Plan(prefetch=100, messages=1500, mode="random", last=10),
+    Plan(prefetch=10, messages=1000, mode="operations", last=20, store="filesystem"),
+    Plan(prefetch=10, messages=1000, mode="statements", last=400, step=20, store="filesystem"),
+    Plan(prefetch=100, messages=1000, mode="random", last=10, store="filesystem"),
 ]
 
 LONG = [
     *(Plan(prefetch=prefetch, messages=2000, mode="operations", last=60) for prefetch in (1, 10, 100)),
     *(Plan(prefetch=prefetch, messages=2000, mode="statements", last=300, step=1) for prefetch in (1, 10)),
     *(Plan(prefetch=prefetch, messages=2000, mode="random", last=20, seed=prefetch) for prefetch in (1, 10, 100)),
+    *(
+        Plan(prefetch=prefetch, messages=2000, mode="operations", last=60, store="filesystem")
+        for prefetch in (1, 10, 100)
+    ),
+    Plan(prefetch=10, messages=2000, mode="statements", last=600, step=2, store="filesystem"),
+    *(
+        Plan(prefetch=prefetch, messages=2000, mode="random", last=20, seed=prefetch, store="filesystem")
+        for prefetch in (1, 10, 100)
+    ),
 ]
 
 
-@pytest.mark.parametrize("plan", QUICK, ids=lambda plan: f"{plan.mode}-{plan.prefetch}")
+@pytest.mark.parametrize("plan", QUICK, ids=lambda plan: f"{plan.store}-{plan.mode}-{plan.prefetch}")
 def test_nothing_is_lost_when_competing_processes_are_killed(tmp_path: Path, plan: Plan) -> None:
     account = account_of(tmp_path, plan)
 
@@ -57,7 +69,7 @@ def test_nothing_is_lost_when_competing_processes_are_killed(tmp_path: Path, pla
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plan", LONG, ids=lambda plan: f"{plan.mode}-{plan.prefetch}")
+@pytest.mark.parametrize("plan", LONG, ids=lambda plan: f"{plan.store}-{plan.mode}-{plan.prefetch}")
 def test_nothing_is_lost_of_2000_when_processes_are_killed_at_every_step(tmp_path: Path, plan: Plan) -> None:
     account = account_of(tmp_path, plan)
 

@@ -58,12 +58,12 @@ class Taker:
                 return
 
 
-def test_a_dead_owners_messages_are_back_within_a_second_after_their_lease(sqlite_url: str, programs: Programs) -> None:
-    publish(sqlite_url, *range(10))
-    owner = start(programs, parts.hold, sqlite_url, "work", 10, 10)
+def test_a_dead_owners_messages_are_back_within_a_second_after_their_lease(shared_url: str, programs: Programs) -> None:
+    publish(shared_url, *range(10))
+    owner = start(programs, parts.hold, shared_url, "work", 10, 10)
     assert [owner.hear() for _ in range(10)] == list(range(10))
 
-    with Connection(sqlite_url) as connection:
+    with Connection(shared_url) as connection:
         taker = Taker(connection)
         taker.drain(0)
         killed_at = time.monotonic()
@@ -76,14 +76,14 @@ def test_a_dead_owners_messages_are_back_within_a_second_after_their_lease(sqlit
 
 
 def test_messages_that_a_dead_owner_had_reserved_and_not_handed_out_are_back_too(
-    sqlite_url: str, programs: Programs
+    shared_url: str, programs: Programs
 ) -> None:
-    publish(sqlite_url, *range(10))
-    owner = start(programs, parts.hold, sqlite_url, "work", 10, 1)
+    publish(shared_url, *range(10))
+    owner = start(programs, parts.hold, shared_url, "work", 10, 1)
     assert owner.hear() == 0
     owner.kill()
 
-    with Connection(sqlite_url) as connection:
+    with Connection(shared_url) as connection:
         taker = Taker(connection)
         taker.drain(10, 10)
 
@@ -92,14 +92,14 @@ def test_messages_that_a_dead_owner_had_reserved_and_not_handed_out_are_back_too
 
 @pytest.mark.parametrize("leases", [3, pytest.param(20, marks=pytest.mark.slow)], ids=["three leases", "twenty leases"])
 def test_a_living_handler_keeps_its_message_however_long_it_works(
-    sqlite_url: str, programs: Programs, tmp_path: Path, leases: int
+    shared_url: str, programs: Programs, tmp_path: Path, leases: int
 ) -> None:
-    publish(sqlite_url, "long")
+    publish(shared_url, "long")
     end = tmp_path / "end"
-    owner = start(programs, parts.hold, sqlite_url, "work", 1, 1, str(end))
+    owner = start(programs, parts.hold, shared_url, "work", 1, 1, str(end))
     assert owner.hear() == "long"
 
-    with Connection(sqlite_url) as connection:
+    with Connection(shared_url) as connection:
         taker = Taker(connection)
         taker.drain(leases * LEASE)
         end.touch()
@@ -113,15 +113,15 @@ def test_a_living_handler_keeps_its_message_however_long_it_works(
 
 
 def test_an_owner_stopped_for_longer_than_its_lease_loses_its_message_and_is_told_so(
-    sqlite_url: str, programs: Programs, tmp_path: Path
+    shared_url: str, programs: Programs, tmp_path: Path
 ) -> None:
-    publish(sqlite_url, "stopped")
+    publish(shared_url, "stopped")
     end = tmp_path / "end"
-    owner = start(programs, parts.hold, sqlite_url, "work", 1, 1, str(end))
+    owner = start(programs, parts.hold, shared_url, "work", 1, 1, str(end))
     assert owner.hear() == "stopped"
     owner.signal(signal.SIGSTOP)
 
-    with Connection(sqlite_url) as connection:
+    with Connection(shared_url) as connection:
         taker = Taker(connection, ack=False)
         taker.drain(10, 1)
         end.touch()
@@ -138,11 +138,11 @@ def test_an_owner_stopped_for_longer_than_its_lease_loses_its_message_and_is_tol
     assert (settled.ready, settled.leased) == (0, 0)
 
 
-def test_exclusive_and_auto_delete_queues_of_a_dead_owner_vanish(sqlite_url: str, programs: Programs) -> None:
-    owner = start(programs, parts.own_queues, sqlite_url)
+def test_exclusive_and_auto_delete_queues_of_a_dead_owner_vanish(shared_url: str, programs: Programs) -> None:
+    owner = start(programs, parts.own_queues, shared_url)
     assert owner.hear() == "ready"
 
-    with Connection(sqlite_url) as connection:
+    with Connection(shared_url) as connection:
         connection.connect()
         assert sorted(status.name for status in connection.manager.queues()) == ["exclusive", "passing"]
         with pytest.raises(errors.ResourceLocked):
@@ -156,16 +156,16 @@ def test_exclusive_and_auto_delete_queues_of_a_dead_owner_vanish(sqlite_url: str
         assert time.monotonic() - killed_at < LEASE + 1
 
 
-def test_when_the_single_active_consumer_dies_another_gets_the_messages(sqlite_url: str, programs: Programs) -> None:
-    first = start(programs, parts.consume_alone, sqlite_url, "first")
+def test_when_the_single_active_consumer_dies_another_gets_the_messages(shared_url: str, programs: Programs) -> None:
+    first = start(programs, parts.consume_alone, shared_url, "first")
     assert first.hear() == "ready"
-    second = start(programs, parts.consume_alone, sqlite_url, "second")
+    second = start(programs, parts.consume_alone, shared_url, "second")
     assert second.hear() == "ready"
     queue = Queue[Any]("single", queue_arguments={"x-single-active-consumer": True})
-    publish(sqlite_url, 1, 2, queue=queue)
+    publish(shared_url, 1, 2, queue=queue)
     assert [first.hear(), first.hear()] == [["first", 1], ["first", 2]]
 
     first.kill()
-    publish(sqlite_url, 3, queue=queue)
+    publish(shared_url, 3, queue=queue)
 
     assert second.hear() == ["second", 3]

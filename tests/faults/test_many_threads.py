@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +14,6 @@ from dulse import Connection, Message, Queue, errors
 THREADS = 64
 EACH = 50
 QUEUE = Queue("work")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
-    return sqlite_url if request.param == "sqlite" else f"memory://{uuid.uuid4().hex}"
 
 
 def in_threads(number: int, work: Callable[[int], object]) -> None:

@@ -19,9 +19,9 @@ from dulse.aio import Connection, Message, Queue
 QUEUE = Queue("work")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
-    return sqlite_url if request.param == "sqlite" else f"memory://{uuid.uuid4().hex}"
+@pytest.fixture(params=["memory", "shared"])
+def url(request: pytest.FixtureRequest, shared_url: str) -> str:
+    return shared_url if request.param == "shared" else f"memory://{uuid.uuid4().hex}"
 
 
 async def fill(connection: Connection, count: int) -> None:
@@ -270,10 +270,10 @@ def test_tasks_drain_one_connection_together(url: str) -> None:
 
 
 def test_a_loop_that_ends_with_its_connection_open_loses_nothing(
-    sqlite_url: str, caplog: pytest.LogCaptureFixture
+    shared_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def leave_open() -> Connection:
-        connection = Connection(sqlite_url)
+        connection = Connection(shared_url)
         await fill(connection, 10)
         messages = [await QUEUE(connection).get() for _ in range(5)]
         assert messages[0] is not None
@@ -282,7 +282,7 @@ def test_a_loop_that_ends_with_its_connection_open_loses_nothing(
         return connection
 
     async def look() -> list[int]:
-        async with Connection(sqlite_url) as connection:
+        async with Connection(shared_url) as connection:
             return await consume(connection, 9, 4)
 
     kept = asyncio.run(leave_open())

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from dulse import Connection, Message, Queue, errors
-from dulse.testing.killing import Failpoint, die, mortal
-from dulse.transport import Driver
-from dulse.transports import sqlite_driver
-from dulse.virtual.driver import in_threads, virtual_driver
-
-LEASE = 1
+from dulse.testing.killing import Failpoint
+from tests.faults.brokers import Store, broker_url, die_at_statement, mortal_driver
 
 WORK = Queue("work", queue_arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
 DEAD = Queue("dead")
 
 Fault = tuple[Literal["before", "after", "statement"], int]
-"""Where a process kills itself: at an operation of its store, or at a statement of its SQLite connections."""
+"""Where a process kills itself: at an operation of its store, or at a statement or change of the disk within one."""
 
 
 class Notes:
@@ -46,16 +40,17 @@ class Worker:
     fault: Fault | None = None
     pause: float = 0.0
     """Seconds of work for each message, so that there is something to be interrupted."""
+    store: Store = "sqlite"
 
     def connect(self) -> Connection:
-        url = f"sqlite:///{self.folder}/broker.sqlite?durability=normal&lease={LEASE}"
+        url = broker_url(self.store, self.folder)
         if self.fault is None:
             return Connection(url)
         moment, number = self.fault
         if moment == "statement":
-            die_at_statement(number)
+            die_at_statement(self.store, number)
             return Connection(url)
-        return Connection(url, transport=mortal_driver(Failpoint(number, moment)))
+        return Connection(url, transport=mortal_driver(self.store, Failpoint(number, moment)))
 
     def notes(self) -> Notes:
         return Notes(self.folder / f"{self.name}.notes")
@@ -135,32 +130,3 @@ class Worker:
 def declare(channel: Any) -> None:
     DEAD(channel).declare()
     WORK(channel).declare()
-
-
-def mortal_driver(failpoint: Failpoint) -> Driver:
-    """Serve sqlite by the code that ships, over a storage that dies."""
-    return virtual_driver(
-        "sqlite",
-        sqlite_driver.SQLiteOptions,
-        lambda settings, options: mortal(sqlite_driver._storage(settings, options), failpoint),
-        in_threads,
-        driver_version=lambda: "mortal",
-    )
-
-
-def die_at_statement(number: int) -> None:
-    """Kill this process as any of its SQLite connections begins that statement."""
-    left = number
-
-    def count(_statement: str) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            die()
-
-    class Traced(sqlite3.Connection):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            self.set_trace_callback(count)
-
-    setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Traced))  # noqa: B010 - its type is overloaded

@@ -9,35 +9,18 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from tests.faults.brokers import die_at_statement
 from tests.transports.filesystem.steps import Run
 
 FINISHED = 77
 
-CHANGES = ["open", "mkdir", "rename", "link", "unlink", "rmdir", "write", "pwrite", "ftruncate", "utime"]
-"""The system calls that change something, of those that the store uses (a file is made by opening it)."""
-
 
 def run_until(path: Path, changes: int, progress: int) -> None:
     """Run the steps in this process, killed at that change; writes a byte after each step."""
-    left = changes
     really_write = os.write
-
-    def mortal(call: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*arguments, **named)
-
-        return called
-
-    for name in CHANGES:
-        setattr(os, name, mortal(getattr(os, name)))
+    die_at_statement("filesystem", changes)
     for step in Run(path).steps():
         step()
         really_write(progress, b".")

@@ -46,8 +46,9 @@ class Broker:
         self.is_open = False
         self.numbers = itertools.count(int.from_bytes(os.urandom(7), "big"))
         """Of takings: none comes twice, whoever takes."""
-        self.nested = 0
-        """How many steps of signal handlers and finalizers came in between others."""
+        self._current: Step | None = None
+        self._is_disturbed = False
+        """A step was cut short, so that what was counted in memory is not to be relied on."""
         self._lines: dict[str, Line] = {}
 
     def open(self) -> None:
@@ -78,6 +79,7 @@ class Broker:
     def forget(self) -> None:
         """Close all in a forked child, whatever a thread of the parent was doing."""
         self.lock.forget()
+        self._current, self._is_disturbed = None, False
         self.numbers = itertools.count(int.from_bytes(os.urandom(7), "big"))
         self.close()
 
@@ -85,24 +87,30 @@ class Broker:
 
     @contextlib.contextmanager
     def step(self, seconds: float) -> Iterator[Step]:
-        """Hold the lock, see what is true now, and leave numbers that others can rely on."""
+        """Hold the lock, see what is true now, and leave numbers that others can rely on.
+
+        A signal handler that comes in between works on with what the step below it has seen and counted so far: numbers
+        are read and written by statements that no handler can split.
+        """
         with named(self.place.root), self.lock.held(seconds):
             is_nested = self.lock.depth > 1
-            if is_nested:
-                self.nested += 1
-            else:
+            if not is_nested:
                 self.header.load()
                 if self.header.busy or self.header.boot != self.boot:
                     self._recover()
-            step = Step(self)
-            nested = self.nested
+            outer = self._current if is_nested else None
+            step = self._current = outer or Step(self)
             whole = False
             try:
                 yield step
                 whole = True
             finally:
-                for line in step.lines.values():
-                    line.finish(disturbed=not whole or self.nested != nested)
+                self._is_disturbed = self._is_disturbed or not whole
+                self._current = outer
+                if not is_nested:
+                    for line in list(step.lines.values()):
+                        line.finish(disturbed=self._is_disturbed)
+                    self._is_disturbed = False
                 self.header.store()
 
     def _recover(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
+from dulse import errors
 from dulse.links.clocks import wall_ms
 from dulse.model.records import Group, Parts, Revision
 from dulse.transports.filesystem.header import Header
@@ -33,6 +34,7 @@ class Catalogue:
         self._path = path
         self._durable = durable
         self._descriptor = -1
+        self._is_writing = False
         self._groups: dict[str, Kept] = {}
         self._epoch = -1
         self._end = 0
@@ -135,7 +137,20 @@ class Catalogue:
     # -------------------------------------------------------------------------------------------- write
 
     def append(self, header: Header, writes: Mapping[tuple[str, str], str | None], drop: Sequence[str]) -> None:
-        """Write a change behind the last one; it holds from the moment it is whole."""
+        """Write a change behind the last one; it holds from the moment it is whole.
+
+        Raises StorageBusy in a signal handler that has interrupted this very step.
+        """
+        if self._is_writing:
+            text = f"{self._path}: a signal handler changes the topology as its thread does: do it elsewhere"
+            raise errors.make(errors.StorageBusy, text)
+        self._is_writing = True
+        try:
+            self._append(header, writes, drop)
+        finally:
+            self._is_writing = False
+
+    def _append(self, header: Header, writes: Mapping[tuple[str, str], str | None], drop: Sequence[str]) -> None:
         line: Line = {
             "r": self._last + 1,
             "t": wall_ms(),

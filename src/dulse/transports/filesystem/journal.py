@@ -26,6 +26,7 @@ class Journal:
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor = -1
+        self._plans: list[Plan] = []
 
     def open(self) -> None:
         """Open the file, making it if there is none."""
@@ -39,27 +40,34 @@ class Journal:
 
     def carry_out(self, plan: Plan) -> None:
         """Do all of it; killed in between, `finish` does the rest. On a failure (full disk) nothing is done."""
-        text = json.dumps(plan).encode()
+        self._plans.append(plan)
         try:
-            os.pwrite(self._descriptor, b"%08x%s\n" % (crc32(text), text), 0)
+            self._write()
             _do(plan)
         except OSError:
             _undo(plan)
             raise
         finally:
+            self._plans.remove(plan)
             os.ftruncate(self._descriptor, 0)
+            if self._plans:  # of what a signal handler has interrupted
+                self._write()
+
+    def _write(self) -> None:
+        texts = [json.dumps(plan).encode() for plan in self._plans]
+        os.pwrite(self._descriptor, b"".join([b"%08x%s\n" % (crc32(text), text) for text in texts]), 0)
 
     def finish(self) -> None:
         """Do what somebody who died had written down in whole and not done."""
         found = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
-        if not found:
-            return
-        text = found[8:-1]
-        if found.endswith(b"\n") and found[:8] == b"%08x" % crc32(text):
-            plan = Plan(*json.loads(text))
-            if not plan.source or os.path.exists(plan.source):  # its name is the last that goes
-                _do(plan)
-        os.ftruncate(self._descriptor, 0)
+        for line in found.splitlines(keepends=True):
+            text = line[8:-1]
+            if line.endswith(b"\n") and line[:8] == b"%08x" % crc32(text):
+                plan = Plan(*json.loads(text))
+                if not plan.source or os.path.exists(plan.source):  # its name is the last that goes
+                    _do(plan)
+        if found:
+            os.ftruncate(self._descriptor, 0)
 
 
 def _do(plan: Plan) -> None:

@@ -150,9 +150,12 @@ class Line:
             while self._counters.count:
                 waiting = self._waiting.get(priority)
                 if not waiting:
+                    count = self._counters.count
                     waiting = self._look(priority)
                     if not waiting:
-                        self.change().priorities &= ~(1 << priority)
+                        counters = self.change()
+                        if counters.count == count:  # else a signal handler has just put a record
+                            counters.priorities &= ~(1 << priority)
                         break
                 name = waiting.popleft()
                 entry = Entry.read(name)

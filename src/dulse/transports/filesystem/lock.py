@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +16,33 @@ from dulse import errors
 
 __all__ = ["Lock"]
 
+SIGNALS: Final = frozenset(
+    each
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGUSR1", "SIGUSR2", "SIGCHLD")
+    if (each := getattr(signal, name, None)) is not None
+)
+"""The signals that programs handle."""
+
 SHORTEST_PAUSE: Final = 0.0002
 LONGEST_PAUSE: Final = 0.01
 """Seconds between two tries, by chance a little more or less: the system's own queue has no deadline."""
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Have signal handlers run when this is over, which takes a moment: they run on the main thread alone.
+
+    Where another thread takes the signal, the handler comes in between all the same.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a handler that is due runs in this call, and may raise
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Lock:
@@ -48,38 +73,45 @@ class Lock:
 
     @contextmanager
     def held(self, seconds: float) -> Iterator[None]:
-        """Hold the lock; StorageBusy: others held it for so many seconds."""
+        """Hold the lock; StorageBusy: others held it for so many seconds. Signal handlers run before and afterwards."""
         deadline = time.monotonic() + seconds
-        if not self._mutex.acquire(timeout=max(0.0, seconds)):
-            raise self._busy(seconds)
-        try:
-            self.depth += 1
-            try:
-                if self.depth == 1:
-                    self._lock_file(deadline, seconds)
-                yield
-            finally:
-                self.depth -= 1
-                if not self.depth and self._descriptor >= 0:
-                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        finally:
-            self._mutex.release()
-
-    def _lock_file(self, deadline: float, seconds: float) -> None:
-        if self._descriptor < 0:
-            raise errors.make(errors.ConnectionClosed, f"{os.path.dirname(self._path)} is not open: call open()")
         pause = SHORTEST_PAUSE
         while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise self._busy(seconds) from None
-            else:
-                return
+            with undisturbed():
+                if self._try():
+                    try:
+                        yield
+                    finally:
+                        self._release()
+                    return
+            if time.monotonic() >= deadline:
+                text = f"{self._path}: others held the lock for {seconds:.1f} s: find out who, or allow more time"
+                raise errors.make(errors.StorageBusy, text)
             time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def _busy(self, seconds: float) -> Exception:
-        text = f"{self._path}: others held the lock for {seconds:.1f} s: find out who, or allow more time"
-        return errors.make(errors.StorageBusy, text)
+    def _try(self) -> bool:
+        if not self._mutex.acquire(blocking=False):
+            return False
+        self.depth += 1
+        try:
+            if self.depth == 1:
+                fcntl.flock(self._opened(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException as error:
+            self.depth -= 1
+            self._mutex.release()
+            if isinstance(error, BlockingIOError):
+                return False
+            raise
+        return True
+
+    def _opened(self) -> int:
+        if self._descriptor < 0:
+            raise errors.make(errors.ConnectionClosed, f"{self._path} is not open: call open()")
+        return self._descriptor
+
+    def _release(self) -> None:
+        self.depth -= 1
+        if not self.depth and self._descriptor >= 0:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._mutex.release()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from dulse.links.clocks import boot_ms
+from dulse.model.records import Token
 from dulse.transports.filesystem.names import Entry, folder_of
 from dulse.transports.filesystem.place import make_folder, write_whole
 
@@ -95,6 +96,11 @@ class Owners:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return said
+
+    def taken(self, owner: str, token: Token) -> Held:
+        """Give the record of a token: its path is there while the owner holds it."""
+        folder, name = token
+        return Held(folder, name, f"{self.folder(owner)}/{folder}/{name}")
 
     def held(self, owner: str) -> Iterator[Held]:
         """List what an owner holds, by queue and place."""

@@ -9,14 +9,15 @@ from typing import Final
 from zlib import crc32
 
 from dulse.links.clocks import wall_ms
-from dulse.model.records import Problem, Put, Target
+from dulse.model.records import Guard, Problem, Put, Target, Token
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.journal import Plan
 from dulse.transports.filesystem.names import Entry
 from dulse.transports.filesystem.place import sync_folder, write_all
 from dulse.transports.filesystem.step import Step
+from dulse.virtual.storage import Move, StaleTopology
 
-__all__ = ["Pack", "excess", "has_limit", "write_records"]
+__all__ = ["Pack", "excess", "forward", "has_limit", "write_records"]
 
 MOST_NAMES: Final = 10_000
 """Of one file: the file systems that allow the fewest allow some 32,000."""
@@ -83,10 +84,9 @@ def write_records(
             counters = line.change()
             since = now + target.delay_ms
             dies = None if target.ttl_ms is None else since + target.ttl_ms
-            entry = Entry(
-                counters.next_place, target.priority, since, dies, 0, offset, length, put.size, names, checksum
-            )
-            counters.next_place += 1
+            place = counters.next_place
+            counters.next_place = place + 1
+            entry = Entry(place, target.priority, since, dies, 0, offset, length, put.size, names, checksum)
             if target.delay_ms:
                 paths.append(step.delay(line, entry, since, fresh=True))
             else:
@@ -103,6 +103,26 @@ def write_records(
         if over != (0, 0):
             problems.append(Problem(index, queue, *over))
     return problems
+
+
+def forward(step: Step, moves: Sequence[Move], owner: str, guards: Sequence[Guard], pack: Pack) -> list[Token]:
+    """Put the records of a pack in the place of taken ones; gives the tokens that were no longer the owner's."""
+    stale = step.stale(guards)
+    lost: list[Token] = []
+    paths: list[str] = []
+    puts: list[Put] = []
+    for token, its_puts in moves:
+        path = step.broker.owners.taken(owner, token).path
+        if os.path.exists(path):
+            paths.append(path)
+            puts += its_puts
+        else:
+            lost.append(token)
+            puts += [put._replace(targets=()) for put in its_puts]
+    if paths and stale is not None:
+        raise StaleTopology(stale)
+    write_records(step, puts, pack, paths, limited=False)
+    return lost
 
 
 def _name(step: Step, pack: Pack, paths: list[str], unlinks: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dulse.links.clocks import wall_ms
@@ -76,11 +77,20 @@ class Step:
 
     def carry_out(self, plan: Plan) -> None:
         """Do several changes of the folder as one."""
+        with self._busy():
+            self.broker.journal.carry_out(plan)
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Have whoever comes after a death finish what is done here."""
+        before = self.header.busy
         self.header.busy = 1
         self.header.store()
-        self.broker.journal.carry_out(plan)
-        self.header.busy = 0
-        self.header.store()
+        try:
+            yield
+        finally:
+            self.header.busy = before
+            self.header.store()
 
     def delay(self, line: Line, entry: Entry, due: int, *, fresh: bool) -> str:
         """Give the path at which a record waits until it is due."""
@@ -129,14 +139,11 @@ class Step:
 
     def change_catalogue(self, writes: Mapping[tuple[str, str], str | None], drop: Sequence[str]) -> None:
         """Write groups and drop queues: done from the moment at which the catalogue says so."""
-        self.header.busy = 1
-        self.header.store()
-        self.catalogue().append(self.header, writes, drop)
-        for queue in drop:
-            self.drop(queue)
-        self.broker.catalogue.shorten(self.header)
-        self.header.busy = 0
-        self.header.store()
+        with self._busy():
+            self.catalogue().append(self.header, writes, drop)
+            for queue in drop:
+                self.drop(queue)
+            self.broker.catalogue.shorten(self.header)
 
     def drop(self, queue: str) -> None:
         """Delete a queue's ready, delayed and taken records, and its folder."""

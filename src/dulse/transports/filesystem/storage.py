@@ -19,9 +19,8 @@ from dulse.transports.filesystem import looking, sweeping, taking, watching
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.failures import named
 from dulse.transports.filesystem.holding import Holding
-from dulse.transports.filesystem.owners import Held
 from dulse.transports.filesystem.place import Place
-from dulse.transports.filesystem.records import Pack, excess, has_limit, write_records
+from dulse.transports.filesystem.records import Pack, excess, forward, has_limit, write_records
 from dulse.transports.filesystem.step import Step
 from dulse.transports.filesystem.taking import Taken, read, take
 from dulse.virtual.storage import Move, StaleTopology
@@ -239,13 +238,9 @@ class FilesystemStorage:
         if not tokens:
             return ()
         with self._step(until) as step:
-            folder = step.broker.owners.folder(owner)
+            owners = step.broker.owners
             lost = [
-                token
-                for token in tokens
-                if not step.release(
-                    Held(token[0], token[1], f"{folder}/{token[0]}/{token[1]}"), delay_ms, counted=counted
-                )
+                token for token in tokens if not step.release(owners.taken(owner, token), delay_ms, counted=counted)
             ]
             step.broker.ring()
         return lost
@@ -260,29 +255,23 @@ class FilesystemStorage:
         until: float | None = None,
     ) -> bool:
         """Settle a taken record and put others."""
-        self._check_open()
-        with named(self._place.root):
-            pack = Pack(self._broker, puts)
-        try:
-            with self._step(until) as step:
-                held = f"{step.broker.owners.folder(owner)}/{token[0]}/{token[1]}"
-                if not os.path.exists(held):
-                    return False
-                stale = step.stale(guards)
-                if stale is not None:
-                    raise StaleTopology(stale)
-                write_records(step, puts, pack, [held], limited=False)
-            with named(self._place.root):
-                pack.sync()
-        finally:
-            pack.discard()
-        return True
+        return not self.forward_many([(token, puts)], owner, guards, until=until)
 
     def forward_many(
         self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
     ) -> Sequence[Token]:
-        """Forward each record, one after the other."""
-        return [token for token, puts in moves if not self.forward(token, owner, puts, guards, until=until)]
+        """Settle taken records and put others."""
+        self._check_open()
+        with named(self._place.root):
+            pack = Pack(self._broker, [put for _, puts in moves for put in puts])
+        try:
+            with self._step(until) as step:
+                lost = forward(step, moves, owner, guards, pack)
+            with named(self._place.root):
+                pack.sync()
+        finally:
+            pack.discard()
+        return lost
 
     # -------------------------------------------------------------------------------------------- owners
 

@@ -27,8 +27,9 @@ def promote(step: Step, limit: int) -> list[str]:
         counters = line.change()
         entry = each.entry
         if each.fresh:
-            entry = entry._replace(place=counters.next_place)
-            counters.next_place += 1
+            place = counters.next_place
+            counters.next_place = place + 1
+            entry = entry._replace(place=place)
         os.rename(each.path, line.place_of(entry))
         line.added(entry, at_the_end=each.fresh)
         step.soon_ends(entry.dies)
