@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -57,8 +58,8 @@ def counted(url: str, queue: str) -> Counter[int]:
     return found
 
 
-@pytest.mark.parametrize(("size", "count", "interval"), [(65536, 1000, 0.0005), (1024, 10_000, 0.0002)])
-def test_interrupted_publishes(rabbitmq: RabbitMQ, name: str, size: int, count: int, interval: float) -> None:
+@pytest.mark.parametrize(("size", "total", "interval"), [(65536, 1000, 0.0005), (1024, 10_000, 0.0002)])
+def test_interrupted_publishes(rabbitmq: RabbitMQ, name: str, size: int, total: int, interval: float) -> None:
     returned: set[int] = set()
     raised = 0
     with dulse.Connection(rabbitmq.url) as connection:
@@ -66,7 +67,7 @@ def test_interrupted_publishes(rabbitmq: RabbitMQ, name: str, size: int, count: 
         channel.queue_declare(name)
         publish = channel.transport_channel.publish
         with interruptions(interval):
-            for number in range(count):
+            for number in range(total):
                 body = str(number).encode().ljust(size, b".")
                 try:
                     publish(body, {"delivery_mode": 1}, "", name)
@@ -83,15 +84,15 @@ def test_interrupted_publishes(rabbitmq: RabbitMQ, name: str, size: int, count: 
 
 
 def test_a_signal_handler_may_publish(rabbitmq: RabbitMQ, name: str) -> None:
-    outer, nested = 5000, [0]
+    outer = 5000
+    numbers = count(outer)  # a handler may strike inside a handler
     with dulse.Connection(rabbitmq.url) as connection:
         channel = connection.channel()
         channel.queue_declare(name)
         publish = channel.transport_channel.publish
 
         def strike(_number: int, _frame: FrameType | None) -> None:
-            publish(str(outer + nested[0]).encode(), {}, "", name)
-            nested[0] += 1
+            publish(str(next(numbers)).encode(), {}, "", name)
 
         before = signal.signal(signal.SIGPROF, strike)
         signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
@@ -103,8 +104,9 @@ def test_a_signal_handler_may_publish(rabbitmq: RabbitMQ, name: str) -> None:
             signal.signal(signal.SIGPROF, before)
         channel.flush(PATIENCE)
     found = counted(rabbitmq.url, name)
-    assert nested[0] > 0
-    assert found == Counter(range(outer + nested[0]))
+    total = next(numbers)
+    assert total > outer
+    assert found == Counter(range(total))
 
 
 def test_a_handler_that_would_have_to_wait_inside_a_wait_is_told_so(rabbitmq: RabbitMQ, name: str) -> None:
