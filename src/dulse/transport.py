@@ -331,13 +331,20 @@ class Driver(NamedTuple):
 
 _AMQP = "dulse.transports.amqp_driver:DRIVER"
 
+_SQL = "dulse.transports.sql_driver:DRIVER"
+
 _schemes: dict[str, str | Driver] = {
     "amqp": _AMQP,
     "amqps": _AMQP,
     "librabbitmq": _AMQP,
     "pyamqp": _AMQP,
     "filesystem": "dulse.transports.filesystem_driver:DRIVER",
+    "mariadb": _SQL,
     "memory": "dulse.transports.memory_driver:DRIVER",
+    "mysql": _SQL,
+    "postgresql": _SQL,
+    "sqla": _SQL,
+    "sqlalchemy": _SQL,
     "sqlite": "dulse.transports.sqlite_driver:DRIVER",
 }
 

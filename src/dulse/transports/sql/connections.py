@@ -1,0 +1,273 @@
+"""A few connections for any number of threads, and the door through which every step goes.
+
+Work is a function of a Link that can be done again from its start: it is, when the database has ended one of several
+transactions that waited for each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from random import random
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from dulse import errors
+from dulse.transports.sql import drivers
+from dulse.transports.sql.dialects import Dialect, dialect_of
+from dulse.transports.sql.failures import is_lock_trouble, is_lost, translate
+from dulse.transports.sql.link import Link
+from dulse.transports.sql.watch import Watch, Watched
+
+__all__ = ["Connections", "Seat"]
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Work = Callable[Concatenate[Link, Arguments], Result]
+
+SHORTEST_PAUSE: Final = 0.0005
+LONGEST_PAUSE: Final = 0.02
+"""Seconds between two tries to get a lock, by chance a little more or less."""
+
+SHORTEST_CONNECT: Final = 2
+"""Seconds: libpq knows no shorter limit."""
+
+KEPT: Final = 8
+"""Connections that stay open while nobody uses them."""
+
+CLOSED: Final = "is closed: call open()"
+
+_left_by_parents: list[Any] = []
+"""Connections of a parent process: their sockets are its own, so nothing here may end them in order."""
+
+
+class Seat:
+    """One connection, with what is needed to end a call on it."""
+
+    def __init__(self, proxy: Any, dialect: Dialect, place: str, another: Callable[[], Any]) -> None:
+        self._proxy = proxy  # SQLAlchemy's, which holds the driver's
+        self.connection = proxy.dbapi_connection
+        drivers.set_autocommit(self.connection, dialect.name)
+        self.link = Link(self.connection, dialect, place)
+        for statement in dialect.prologue:
+            self.link.run(statement)
+        cancel = partial(drivers.cancel, self.connection, dialect.name, another)
+        self.watched = Watched(cancel, partial(drivers.cut, self.connection))
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(Exception):  # it was broken, and is closed now
+            self.connection.close()
+
+    def abandon(self) -> None:
+        """Leave the connection to its owner, a parent process."""
+        _left_by_parents.append((self._proxy, self.connection))
+
+
+class Connections:
+    """The connections of one Storage object to one database."""
+
+    def __init__(self, engine: Any, place: str) -> None:
+        self._engine = engine
+        self.place = place
+        self.dialect: Dialect | None = None
+        self._error: type[Exception] = engine.dialect.dbapi.Error
+        self._seconds = 30.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.is_open = False
+        self._idle: deque[Seat] = deque()
+        self._watch = Watch()
+        self._connecting = threading.local()
+
+    # --------------------------------------------------------------------------------------------- state
+
+    def open(self, seconds: float) -> None:
+        """Let connections be made; each call may take so many seconds from now on."""
+        self._seconds = seconds
+        self.is_open = True
+
+    def close(self) -> None:
+        """Close all connections, one in use when its call ends; refuse further calls."""
+        self.is_open = False
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            try:
+                seat = self._idle.pop()
+            except IndexError:
+                return
+            seat.close()
+
+    def discard(self) -> None:
+        """Be closed, without touching the connections of the parent process."""
+        for seat in self._idle:
+            seat.abandon()
+        self._begin()
+
+    # ---------------------------------------------------------------------------------------------- work
+
+    def once(
+        self, until: float | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
+        """Do work that is a single statement, or several that need not be one step."""
+        return self._work(until, "", work, *arguments, **named)
+
+    def write(
+        self, until: float | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
+        """Do work of several statements as one step: all of it, or none if it raises."""
+        return self._work(until, "write", work, *arguments, **named)
+
+    def read(
+        self, until: float | None, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
+        """Do work of several statements that see the database at one moment."""
+        return self._work(until, "read", work, *arguments, **named)
+
+    def _work(
+        self,
+        until: float | None,
+        how: str,
+        work: Work[Arguments, Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        end = time.monotonic() + self._seconds
+        if until is not None and until < end:
+            end = until
+        pause = SHORTEST_PAUSE
+        while True:
+            seat = self._take(end)
+            self._watch.enter(seat.watched, end)
+            try:
+                result = _do(seat.link, how, work, *arguments, **named)
+            except self._error as error:
+                self._watch.leave(seat.watched)
+                if not (self._recover(seat, error, how) and time.monotonic() < end):
+                    raise translate(error, self.place, silent=seat.watched.is_cut) from error
+            except UnicodeEncodeError as error:
+                self._undo(seat, how)
+                text = f"{self.place} cannot hold that name: {error}"
+                raise errors.make(errors.InvalidArgument, text) from error
+            except Exception:
+                self._undo(seat, how)
+                raise
+            except BaseException:
+                # Interrupted at any point: the server ends what was not committed.
+                self._watch.leave(seat.watched)
+                seat.close()
+                raise
+            else:
+                self._watch.leave(seat.watched)
+                self._put_back(seat)
+                return result
+            time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _recover(self, seat: Seat, error: Exception, how: str) -> bool:
+        """Make a connection good again after an error, or close it; tells whether to try again."""
+        if is_lost(error, seat.connection) or seat.watched.is_late:
+            seat.close()
+            if not seat.watched.is_late:
+                self._close_idle()  # the server has ended: they are lost as well
+            return False
+        self._undo(seat, how)
+        return is_lock_trouble(error)
+
+    def _undo(self, seat: Seat, how: str) -> None:
+        """End a transaction that raised, and keep the connection if that works."""
+        self._watch.leave(seat.watched)
+        try:
+            if how:
+                self._watch.enter(seat.watched, time.monotonic() + self._seconds)
+                seat.link.run("ROLLBACK")
+                self._watch.leave(seat.watched)
+        except self._error as error:
+            self._watch.leave(seat.watched)
+            if not is_lost(error, seat.connection) and seat.link.dialect.is_sqlite:
+                self._put_back(seat)  # BEGIN IMMEDIATE was refused: there is no transaction
+            else:
+                seat.close()
+        except BaseException:
+            seat.close()
+            raise
+        else:
+            self._put_back(seat)
+
+    # -------------------------------------------------------------------------------------------- seats
+
+    def _take(self, end: float) -> Seat:
+        if not self.is_open:
+            raise errors.make(errors.ConnectionClosed, f"{self.place} {CLOSED}")
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.connect(end - time.monotonic())
+
+    def _put_back(self, seat: Seat) -> None:
+        if seat.watched.is_late or not self.is_open or len(self._idle) >= KEPT:
+            seat.close()
+        else:
+            self._idle.append(seat)
+
+    def connect(self, seconds: float) -> Seat:
+        """Make one more connection, for as long as the caller likes."""
+        try:
+            proxy = self.raw(seconds)
+            if self.dialect is None:
+                self.dialect = dialect_of(self._engine)
+                if self.dialect is None:
+                    text = (
+                        f"{self.place}: dulse keeps its broker in PostgreSQL, MySQL 8, MariaDB 10.6 or SQLite, "
+                        f"not in {self._engine.dialect.name}"
+                    )
+                    raise errors.make(errors.NotSupported, text)
+            return Seat(proxy, self.dialect, self.place, partial(self.raw, SHORTEST_CONNECT))
+        except self._error as error:
+            raise translate(error, self.place, connecting=True) from error
+
+    def raw(self, seconds: float) -> Any:
+        """Make one more connection by SQLAlchemy, with whatever an application has told it to do then."""
+        from sqlalchemy import exc
+
+        self._connecting.seconds = max(SHORTEST_CONNECT, round(seconds))
+        try:
+            proxy = self._engine.raw_connection()
+        except exc.DBAPIError as error:
+            raise error.orig if isinstance(error.orig, self._error) else error from error
+        proxy.detach()
+        return proxy
+
+    def connect_seconds(self) -> int:
+        """Give how long the connection that this thread makes just now may take."""
+        return getattr(self._connecting, "seconds", SHORTEST_CONNECT)
+
+
+def _do(
+    link: Link, how: str, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Result:
+    if not how:
+        return work(link, *arguments, **named)
+    if how == "write":
+        link.run(link.dialect.begin)
+    else:
+        _begin_reading(link)
+    result = work(link, *arguments, **named)
+    link.run("COMMIT")
+    return result
+
+
+def _begin_reading(link: Link) -> None:
+    if link.dialect.is_postgresql:
+        link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    elif link.dialect.is_sqlite:
+        link.run("BEGIN")
+    else:
+        link.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        link.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")

@@ -1,0 +1,119 @@
+"""Makes the tables in an empty database, and recognizes those that are not ours or of another version."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dulse import errors
+from dulse.transports.sql.link import Link
+
+__all__ = ["VERSION", "ensure", "is_ours"]
+
+VERSION: Final = 1
+"""Of the tables: raised with every change."""
+
+TABLES: Final = {
+    # id: the order in which records became ready for the first time; step: minus the priority, the lowest comes first;
+    # since, dies, due: ms on the server's clock; fresh: 1 if it was never ready, so that it goes to the queue's end.
+    "dulse_record": """
+        id {identity},
+        queue {name} NOT NULL,
+        step {int} NOT NULL,
+        since {int} NOT NULL,
+        dies {int},
+        due {int},
+        fresh {int} NOT NULL,
+        size {int} NOT NULL,
+        deliveries {int} NOT NULL,
+        owner {int},
+        token {int},
+        payload {blob} NOT NULL""",
+    "dulse_owner": "id {identity}, name {name} NOT NULL UNIQUE, expires {int} NOT NULL",
+    "dulse_limited": "queue {name} NOT NULL PRIMARY KEY",
+    "dulse_publisher": "name {name} NOT NULL PRIMARY KEY, number {int} NOT NULL, seen {int} NOT NULL",
+    "dulse_group": "name {name} NOT NULL PRIMARY KEY, revision {int} NOT NULL, since {int} NOT NULL",
+    "dulse_entry": """
+        grp {name} NOT NULL, digest {digest} NOT NULL, name {text} NOT NULL, value {text} NOT NULL,
+        PRIMARY KEY (grp, digest)""",
+    "dulse_meta": "name {name} NOT NULL PRIMARY KEY, value {int} NOT NULL",
+}
+
+PARTIAL_INDEXES: Final = (
+    "CREATE INDEX dulse_ready ON dulse_record (queue, step, id) WHERE owner IS NULL AND due IS NULL",
+    "CREATE INDEX dulse_leased ON dulse_record (owner) WHERE owner IS NOT NULL",
+    "CREATE INDEX dulse_delayed ON dulse_record (due, id) WHERE due IS NOT NULL",
+    "CREATE INDEX dulse_mortal ON dulse_record (dies, queue) WHERE dies IS NOT NULL AND owner IS NULL AND due IS NULL",
+)
+INDEXES: Final = (
+    "CREATE INDEX dulse_ready ON dulse_record (queue, owner, due, step, id)",
+    "CREATE INDEX dulse_leased ON dulse_record (owner)",
+    "CREATE INDEX dulse_delayed ON dulse_record (due, id)",
+    "CREATE INDEX dulse_mortal ON dulse_record (dies, owner, due)",
+)
+BEGIN_REVISIONS: Final = "INSERT INTO dulse_meta VALUES ('revision', 0)"
+SET_VERSION: Final = "INSERT INTO dulse_meta VALUES ('version', %s)"
+GET_VERSION: Final = "SELECT value FROM dulse_meta WHERE name = 'version'"
+EXISTING: Final = {
+    "postgresql": """
+        SELECT relname FROM pg_class
+        WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid) AND relname LIKE 'dulse_%'
+        """,
+    "mysql": """
+        SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name LIKE 'dulse_%'
+        """,
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'dulse_%'",
+}
+ALONE: Final = {
+    "postgresql": "SELECT pg_advisory_xact_lock(1685416051, 0)",
+    "mysql": "SELECT get_lock(concat('dulse of ', database()), 10)",
+    "sqlite": "SELECT 1",
+}
+NO_LONGER_ALONE: Final = "DO release_lock(concat('dulse of ', database()))"
+
+
+def is_ours(link: Link) -> bool:
+    """Tell whether the tables are there; False: there is none. StorageCorrupt: there are others."""
+    names = {row[0] for row in link.rows(EXISTING[link.dialect.name])}
+    if "dulse_meta" not in names and not (link.dialect.partial and names & set(TABLES)):
+        return False
+    rows = link.rows(GET_VERSION) if "dulse_meta" in names else []
+    if not rows and not link.dialect.partial:
+        return False  # whoever made the tables was killed on the way; there, each is made by a step of its own
+    version = rows[0][0] if rows else None
+    if version is None or not set(TABLES) <= names:
+        text = (
+            f"{link.place} has tables named dulse_… that are not those of a broker, or not all of them "
+            f"({', '.join(sorted(names))}): restore them from a backup, or name another database"
+        )
+        raise errors.make(errors.StorageCorrupt, text)
+    if version != VERSION:
+        whose = "a newer" if version > VERSION else "an older"
+        text = (
+            f"{link.place} was made by {whose} dulse (schema {version}, ours {VERSION}): use that or another database"
+        )
+        raise errors.make(errors.StorageCorrupt, text)
+    return True
+
+
+def ensure(link: Link) -> None:
+    """Make the tables if there are none; one process at a time."""
+    link.rows(ALONE[link.dialect.name])
+    try:
+        if not is_ours(link):
+            _create(link)
+    finally:
+        if link.dialect.name == "mysql":
+            link.run(NO_LONGER_ALONE)
+
+
+def _create(link: Link) -> None:
+    digest = {"mysql": "binary(16)", "postgresql": "bytea", "sqlite": "blob"}[link.dialect.name]
+    if not link.dialect.partial:
+        for name in TABLES:
+            link.run(f"DROP TABLE IF EXISTS {name}")
+    for name, columns in TABLES.items():
+        link.run(f"CREATE TABLE {name} ({columns.replace('{digest}', digest)}) {link.dialect.table_end}")
+    for index in PARTIAL_INDEXES if link.dialect.partial else INDEXES:
+        link.run(index)
+    link.run(BEGIN_REVISIONS)
+    link.run(SET_VERSION, (VERSION,))
