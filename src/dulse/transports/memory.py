@@ -6,6 +6,7 @@ them: one that is collected without `close` leaves dead owners, whom others may 
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import weakref
@@ -252,9 +253,9 @@ class MemoryStorage:
         with self._store.lock:
             return list(self._store.owners.get(owner, ()))
 
-    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
+    def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:
         """Name the owners whose Storage object is gone."""
-        return list(self._store.dead), None
+        return dict.fromkeys(list(self._store.dead), math.inf), None
 
     def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
         """Give back what a dead owner holds."""

@@ -116,7 +116,7 @@ class ImmediateStorage:
     async def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:  # noqa: D102
         return self._storage.held(owner, until=until)
 
-    async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:  # noqa: D102
+    async def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:  # noqa: D102
         return self._storage.dead_owners(until=until)
 
     async def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:  # noqa: D102

@@ -198,8 +198,8 @@ class Storage(Protocol):
         """
         ...
 
-    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
-        """Owners past their time, and the seconds until the next one falls due (None: there is none)."""
+    def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:
+        """Owners past their time, with the seconds since then; and those until the next one falls due (None: none)."""
         ...
 
     def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:
@@ -364,7 +364,7 @@ class AsyncStorage(Protocol):
 
     async def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]: ...
 
-    async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]: ...
+    async def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]: ...
 
     async def forget(
         self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None

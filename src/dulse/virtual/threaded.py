@@ -226,7 +226,7 @@ class ThreadedStorage:
     async def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:  # noqa: D102
         return await self._call(partial(self._storage.held, owner), until)
 
-    async def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:  # noqa: D102
+    async def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:  # noqa: D102
         return await self._call(self._storage.dead_owners, until)
 
     async def forget(  # noqa: D102

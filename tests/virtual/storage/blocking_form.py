@@ -124,7 +124,7 @@ class BlockingForm:
     def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:
         return self._run(self._storage.held(owner, until=until))
 
-    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
+    def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:
         return self._run(self._storage.dead_owners(until=until))
 
     def forget(self, owner: str, limit: int = 1000, *, force: bool = False, until: float | None = None) -> bool:

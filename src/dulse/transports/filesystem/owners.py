@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from dulse.links.clocks import boot_ms
+from dulse.links.clocks import awake_ms
 from dulse.model.records import Token
 from dulse.transports.filesystem.names import Entry, folder_of
 from dulse.transports.filesystem.place import make_folder, write_whole
@@ -46,7 +47,7 @@ class Owners:
     def hold(self, owner: str, lease_ms: int, *, exactly: bool = False) -> bool:
         """Register an owner, or keep it for `lease_ms` (or a little less); False: it was not known until now."""
         folder = self.folder(owner)
-        now = boot_ms()
+        now = awake_ms()
         expires = self._expires(folder)
         slack = 0 if exactly else min(lease_ms // SLACK, MOST_SLACK_MS)
         if expires is None:
@@ -60,7 +61,7 @@ class Owners:
     def is_dead(self, owner: str) -> bool:
         """Tell whether an owner is past its time, or not known."""
         expires = self._expires(self.folder(owner))
-        return expires is None or expires <= boot_ms()
+        return expires is None or expires <= awake_ms()
 
     def _expires(self, folder: str) -> int | None:
         """Give the end of a lease; None: there is no such owner, or it was declared dead."""
@@ -70,16 +71,18 @@ class Owners:
             return None
         return expires or None
 
-    def dead(self) -> tuple[list[str], float | None]:
-        """Name those past their time; give the seconds until the next one is."""
-        now, found, coming = boot_ms(), [], []
+    def dead(self) -> tuple[dict[str, float], float | None]:
+        """Name those past their time with the seconds since; give those until the next one is."""
+        now = awake_ms()
+        found: dict[str, float] = {}
+        coming = []
         for each in os.listdir(self._root):
             said = self._said(f"{self._root}/{each}")
             if said is None:
                 continue
             expires = self._expires(f"{self._root}/{each}") or 0
             if expires <= now or said["boot"] != self._boot:
-                found.append(said["name"])
+                found[said["name"]] = (now - expires) / 1000 if said["boot"] == self._boot else math.inf
             else:
                 coming.append(expires)
         return found, (min(coming) - now) / 1000 if coming else None
@@ -88,7 +91,7 @@ class Owners:
         """Tell whether a registered owner is past its time; False if it is not registered."""
         folder = self.folder(owner)
         said = self._said(folder)
-        return said is not None and ((self._expires(folder) or 0) <= boot_ms() or said["boot"] != self._boot)
+        return said is not None and ((self._expires(folder) or 0) <= awake_ms() or said["boot"] != self._boot)
 
     def _said(self, folder: str) -> dict[str, str] | None:
         try:

@@ -286,7 +286,7 @@ class FilesystemStorage:
         with self._step(until) as step:
             return [(held.folder, held.name) for held in step.broker.owners.held(owner)]
 
-    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
+    def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:
         """Name the owners past their time, all those of before a reboot among them."""
         with self._step(until) as step:
             return step.broker.owners.dead()

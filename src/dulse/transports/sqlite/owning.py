@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from dulse.links.clocks import boot_ms
+from dulse.links.clocks import awake_ms
 
 __all__ = ["Held", "dead_owners", "forget", "held", "hold", "is_dead", "renew"]
 
@@ -15,7 +16,7 @@ ADD_OWNER: Final = "INSERT INTO owner (name, boot, expires) VALUES (?, ?, ?)"
 EXTEND: Final = "UPDATE owner SET boot = ?, expires = ? WHERE key = ?"
 DECLARE_DEAD: Final = "UPDATE owner SET expires = 0 WHERE key = ?"
 DROP_OWNER: Final = "DELETE FROM owner WHERE key = ?"
-DEAD: Final = "SELECT name FROM owner WHERE boot <> ? OR expires <= ?"
+DEAD: Final = "SELECT name, boot, expires FROM owner WHERE boot <> ? OR expires <= ?"
 NEXT_DEATH: Final = "SELECT min(expires) FROM owner WHERE boot = ? AND expires > ?"
 HELD: Final = "SELECT id FROM leased WHERE owner = ? LIMIT ?"
 TOKENS: Final = "SELECT id, token FROM leased WHERE owner = (SELECT key FROM owner WHERE name = ?)"
@@ -38,7 +39,7 @@ Held = tuple[int, bool]
 
 def hold(connection: sqlite3.Connection, owner: str, lease_ms: int, boot: str, slack_ms: int) -> Held:
     """Register an owner, or keep it for `lease_ms` (less `slack_ms`) from now."""
-    now = boot_ms()
+    now = awake_ms()
     found = connection.execute(OWNER, (owner,)).fetchone()
     if found is None:
         key = connection.execute(ADD_OWNER, (owner, boot, now + lease_ms)).lastrowid
@@ -68,10 +69,13 @@ def held(connection: sqlite3.Connection, owner: str) -> list[tuple[int, int]]:
     return connection.execute(TOKENS, (owner,)).fetchall()
 
 
-def dead_owners(connection: sqlite3.Connection, boot: str) -> tuple[Sequence[str], float | None]:
-    """Name the owners past their time; give the seconds until the next is."""
-    now = boot_ms()
-    dead = [name for (name,) in connection.execute(DEAD, (boot, now)).fetchall()]
+def dead_owners(connection: sqlite3.Connection, boot: str) -> tuple[Mapping[str, float], float | None]:
+    """Name the owners past their time with the seconds since; give those until the next is."""
+    now = awake_ms()
+    dead = {
+        name: (now - expires) / 1000 if its_boot == boot else math.inf
+        for name, its_boot, expires in connection.execute(DEAD, (boot, now)).fetchall()
+    }
     (due,) = connection.execute(NEXT_DEATH, (boot, now)).fetchone()
     return dead, None if due is None else (due - now) / 1000
 
@@ -86,7 +90,7 @@ def is_dead(connection: sqlite3.Connection, owner: str, boot: str) -> bool:
 
 
 def _is_past(its_boot: str, expires: int, boot: str) -> bool:
-    return its_boot != boot or expires <= boot_ms()
+    return its_boot != boot or expires <= awake_ms()
 
 
 def forget(connection: sqlite3.Connection, owner: str, limit: int, boot: str, *, force: bool) -> bool:

@@ -314,7 +314,7 @@ class SQLiteStorage:
         """Name what an owner holds."""
         return self._connections.once(until, owning.held, owner)
 
-    def dead_owners(self, *, until: float | None = None) -> tuple[Sequence[str], float | None]:
+    def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:
         """Name the owners past their time, all those of before a reboot among them."""
         return self._connections.read(until, owning.dead_owners, self._boot)
 

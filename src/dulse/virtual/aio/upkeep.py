@@ -40,7 +40,10 @@ RENEW_AGAIN = 0.25
 """Seconds after which a renewal that failed is tried again, at most; a tenth of the lease if that is less."""
 
 SUSPECT = 0.5
-"""Seconds for which an owner must have been seen dead: after a machine slept all owners look dead until they renew."""
+"""Seconds for which an owner must have been seen dead: where the store slept all owners look dead until they renew."""
+
+LONG_DEAD = 1.0
+"""Seconds past its time after which an owner is buried by whoever sees it first, and be that a program of one call."""
 
 NEVER = float("inf")
 
@@ -63,6 +66,8 @@ class Upkeep:
         self._suspects: dict[str, float] = {}
         self.trusted_until = 0.0
         """Until then (time.monotonic()) what was taken ahead is surely still ours."""
+        self._has_died = False
+        """We were declared dead once: what is settled late may be from before."""
         self._revisions: dict[str, object] = {}
         self._expiries: dict[str, tuple[object, int]] = {}
 
@@ -74,7 +79,7 @@ class Upkeep:
         await self.renew()
         now = time.monotonic()
         self._look_at = now + LOOK_EVERY
-        self._bury_at = now
+        await self._bury_the_dead(now + self._limit)  # or those who never stay for long would never get what they held
         await keeper().add(self)
 
     async def stop(self, until: float) -> None:
@@ -89,6 +94,10 @@ class Upkeep:
         if self._settle_at == NEVER:
             self._settle_at = time.monotonic() + SETTLE_WITHIN
             keeper().hint(self)
+
+    def may_have_died(self) -> bool:
+        """Tell whether our lease may have ended since the transport was opened."""
+        return self._has_died or time.monotonic() > self.trusted_until
 
     def next_due(self, limit: float) -> float:
         """Seconds until a delayed record becomes ready or one expires, at most `limit`."""
@@ -134,6 +143,7 @@ class Upkeep:
         known = await self._storage.renew(self._transport.owner, self._lease_ms, until=until)
         self.trusted_until = begun + self._lease_ms / 1000
         if not known:
+            self._has_died = True
             self._transport.forget_taken()
             self._revisions.clear()
             for queue in self._transport.intake.queues():
@@ -224,10 +234,10 @@ class Upkeep:
         """End what dead owners held: consumers and exclusive queues first, then their records go back."""
         owners, seconds = await self._storage.dead_owners(until=until)
         now = time.monotonic()
-        self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
         patience = min(SUSPECT, self._lease_ms / 4000)
+        self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
         for owner, since in self._suspects.items():
-            if now - since >= patience:
+            if now - since >= patience or owners[owner] >= LONG_DEAD:
                 await self._bury(owner, until)
         pause = patience if owners else LOOK_EVERY  # leases shorter than ours may begin at any time
         self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))

@@ -19,13 +19,25 @@ OVERDUE = 0.002
 
 
 class Settlements:
-    """What one owner has settled. `on_first` is called when there begins to be something to write."""
+    """What one owner has settled.
 
-    def __init__(self, storage: Storage, owner: str, mutex: Mutex, on_first: Callable[[], None]) -> None:
+    `on_first` is called when there begins to be something to write; `may_be_dead` tells whether the owner's lease may
+    have ended since it began.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        owner: str,
+        mutex: Mutex,
+        on_first: Callable[[], None],
+        may_be_dead: Callable[[], bool],
+    ) -> None:
         self._storage = storage
         self._owner = owner
         self._mutex = mutex
         self._on_first = on_first
+        self._may_be_dead = may_be_dead
         self.tokens: list[Token] = []
         """What is to be written; look, and leave it to the methods."""
         self._writing: dict[int, list[Token]] = {}
@@ -111,9 +123,9 @@ class Settlements:
         return {token for part in [self.tokens, *parts] for token in part}, parts
 
     def report_lost(self, tokens: Sequence[Token]) -> None:
-        """Tell of records that were settled when they were no longer ours."""
+        """Tell of records that were settled when they were no longer ours; those of deleted queues are no news."""
         tokens = [token for token in tokens if token not in self._doubtful]
-        if tokens:
+        if tokens and self._may_be_dead():
             logger.warning(
                 "%d messages were settled too late: their lease had ended and they were delivered to others "
                 "(raise the option 'lease', or look for what stopped this process)",

@@ -41,7 +41,10 @@ RENEW_AGAIN = 0.25
 """Seconds after which a renewal that failed is tried again, at most; a tenth of the lease if that is less."""
 
 SUSPECT = 0.5
-"""Seconds for which an owner must have been seen dead: after a machine slept all owners look dead until they renew."""
+"""Seconds for which an owner must have been seen dead: where the store slept all owners look dead until they renew."""
+
+LONG_DEAD = 1.0
+"""Seconds past its time after which an owner is buried by whoever sees it first, and be that a program of one call."""
 
 NEVER = float("inf")
 
@@ -64,6 +67,8 @@ class Upkeep:
         self._suspects: dict[str, float] = {}
         self.trusted_until = 0.0
         """Until then (time.monotonic()) what was taken ahead is surely still ours."""
+        self._has_died = False
+        """We were declared dead once: what is settled late may be from before."""
         self._revisions: dict[str, object] = {}
         self._expiries: dict[str, tuple[object, int]] = {}
 
@@ -75,7 +80,7 @@ class Upkeep:
         self.renew()
         now = time.monotonic()
         self._look_at = now + LOOK_EVERY
-        self._bury_at = now
+        self._bury_the_dead(now + self._limit)  # or those who never stay for long would never get what they held
         keeper().add(self)
 
     def stop(self, until: float) -> None:
@@ -90,6 +95,10 @@ class Upkeep:
         if self._settle_at == NEVER:
             self._settle_at = time.monotonic() + SETTLE_WITHIN
             keeper().hint(self)
+
+    def may_have_died(self) -> bool:
+        """Tell whether our lease may have ended since the transport was opened."""
+        return self._has_died or time.monotonic() > self.trusted_until
 
     def next_due(self, limit: float) -> float:
         """Seconds until a delayed record becomes ready or one expires, at most `limit`."""
@@ -135,6 +144,7 @@ class Upkeep:
         known = self._storage.renew(self._transport.owner, self._lease_ms, until=until)
         self.trusted_until = begun + self._lease_ms / 1000
         if not known:
+            self._has_died = True
             self._transport.forget_taken()
             self._revisions.clear()
             for queue in self._transport.intake.queues():
@@ -225,10 +235,10 @@ class Upkeep:
         """End what dead owners held: consumers and exclusive queues first, then their records go back."""
         owners, seconds = self._storage.dead_owners(until=until)
         now = time.monotonic()
-        self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
         patience = min(SUSPECT, self._lease_ms / 4000)
+        self._suspects = {owner: self._suspects.get(owner, now) for owner in owners}
         for owner, since in self._suspects.items():
-            if now - since >= patience:
+            if now - since >= patience or owners[owner] >= LONG_DEAD:
                 self._bury(owner, until)
         pause = patience if owners else LOOK_EVERY  # leases shorter than ours may begin at any time
         self._bury_at = time.monotonic() + max(0.01, min(seconds or NEVER, pause))
