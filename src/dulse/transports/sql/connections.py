@@ -18,7 +18,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from dulse import errors
 from dulse.transports.sql import drivers
 from dulse.transports.sql.dialects import Dialect, dialect_of
-from dulse.transports.sql.failures import is_lock_trouble, is_lost, translate
+from dulse.transports.sql.failures import is_answer, is_lock_trouble, is_lost, translate
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.watch import Watch, Watched
 
@@ -34,6 +34,8 @@ LONGEST_PAUSE: Final = 0.02
 
 SHORTEST_CONNECT: Final = 2
 """Seconds: libpq knows no shorter limit."""
+
+PROBE_SECONDS: Final = 3
 
 KEPT: Final = 8
 """Connections that stay open while nobody uses them."""
@@ -55,7 +57,7 @@ class Seat:
         for statement in dialect.prologue:
             self.link.run(statement)
         cancel = partial(drivers.cancel, self.connection, dialect.name, another)
-        self.watched = Watched(cancel, partial(drivers.cut, self.connection))
+        self.watched = Watched(cancel, partial(drivers.cut, self.connection), partial(_reaches, another))
 
     def close(self) -> None:
         """Close the connection."""
@@ -65,6 +67,14 @@ class Seat:
     def abandon(self) -> None:
         """Leave the connection to its owner, a parent process."""
         _left_by_parents.append((self._proxy, self.connection))
+
+
+def _reaches(another: Callable[[], Any]) -> bool:
+    try:
+        another().close()
+    except Exception as failure:  # noqa: BLE001 - whatever it is, the server answered if it is not silence
+        return is_answer(failure)
+    return True
 
 
 class Connections:
@@ -200,6 +210,18 @@ class Connections:
         else:
             self._put_back(seat)
 
+    def on(
+        self, seat: Seat, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> Result:
+        """Do work of a single statement on a connection that is the caller's own; after an error it is of no use."""
+        self._watch.enter(seat.watched, time.monotonic() + self._seconds)
+        try:
+            return work(seat.link, *arguments, **named)
+        except self._error as error:
+            raise translate(error, self.place, silent=seat.watched.is_cut) from error
+        finally:
+            self._watch.leave(seat.watched)
+
     # -------------------------------------------------------------------------------------------- seats
 
     def _take(self, end: float) -> Seat:
@@ -228,7 +250,7 @@ class Connections:
                         f"not in {self._engine.dialect.name}"
                     )
                     raise errors.make(errors.NotSupported, text)
-            return Seat(proxy, self.dialect, self.place, partial(self.raw, SHORTEST_CONNECT))
+            return Seat(proxy, self.dialect, self.place, partial(self.raw, PROBE_SECONDS))
         except self._error as error:
             raise translate(error, self.place, connecting=True) from error
 
@@ -242,6 +264,7 @@ class Connections:
         except exc.DBAPIError as error:
             raise error.orig if isinstance(error.orig, self._error) else error from error
         proxy.detach()
+        drivers.forget_timeout(proxy.dbapi_connection)
         return proxy
 
     def connect_seconds(self) -> int:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["PREFERRED", "cancel", "cut", "descriptor", "heard", "set_autocommit"]
+__all__ = ["PREFERRED", "cancel", "cursor", "cut", "descriptor", "forget_timeout", "heard", "set_autocommit", "tell"]
 
 PREFERRED: Final = {
     "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2")),
@@ -29,12 +29,23 @@ def set_autocommit(connection: Any, dialect: str) -> None:
         connection.autocommit = True
 
 
+def cursor(connection: Any) -> Any:
+    """Give a cursor that reads bytes as they are, and not as text, where there is the choice."""
+    return connection.cursor(binary=True) if hasattr(connection, "pgconn") else connection.cursor()
+
+
 def descriptor(connection: Any) -> int | None:
     """Give the descriptor of a connection's socket; None: its driver does not tell."""
     if hasattr(connection, "fileno"):
         return int(connection.fileno())
     inner = getattr(connection, "_sock", None)  # PyMySQL
     return inner.fileno() if inner is not None else None
+
+
+def forget_timeout(connection: Any) -> None:
+    """Let a connection that was made in time read for as long as it takes, where the driver has one limit for both."""
+    if hasattr(connection, "_read_timeout"):  # PyMySQL
+        connection._read_timeout = connection._write_timeout = None  # noqa: SLF001 - it has no other way
 
 
 def cancel(connection: Any, dialect: str, another: Callable[[], Any]) -> None:
@@ -59,6 +70,12 @@ def cut(connection: Any) -> None:
         if number is not None:
             with socket.socket(fileno=socket.dup(number)) as doubled:
                 doubled.shutdown(socket.SHUT_RDWR)
+
+
+def tell(connection: Any, told: Callable[[object], object]) -> None:
+    """Have `told` called for notifications that arrive in the middle of a query, where `heard` would not find them."""
+    if hasattr(connection, "add_notify_handler"):  # Psycopg 3; the older one keeps them
+        connection.add_notify_handler(told)
 
 
 def heard(connection: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -38,14 +39,24 @@ def make_engine(
         text = f"SQLAlchemy does not take the URL or an option of {url.partition(':')[0]}://: {wrong}"
         raise errors.make(errors.InvalidURL, text) from None
     place = parsed.set(query={}).render_as_string(hide_password=True)
-
-    def limit(dialect: Any, _record: Any, _arguments: Any, named: dict[str, Any]) -> None:
-        if dialect.name == "sqlite":
-            named["check_same_thread"] = False  # closed by others; one at a time uses it
-        else:
-            named.setdefault("connect_timeout", connect_seconds())
-        if password is not None:
-            named["password"] = password()
-
-    event.listen(engine, "do_connect", limit)
+    event.listen(engine, "do_connect", partial(_complete, connect_seconds, password))
     return engine, place
+
+
+def _complete(
+    connect_seconds: Callable[[], int],
+    password: Callable[[], str] | None,
+    dialect: Any,
+    _record: Any,
+    _arguments: Any,
+    named: dict[str, Any],
+) -> None:
+    """Add to what a driver's `connect` is given, each time."""
+    if dialect.name == "sqlite":
+        named["check_same_thread"] = False  # closed by others; one at a time uses it
+        return
+    named.setdefault("connect_timeout", connect_seconds())
+    if dialect.driver == "pymysql":
+        named.setdefault("read_timeout", connect_seconds())
+    if password is not None:
+        named["password"] = password()

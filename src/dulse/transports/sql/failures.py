@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dulse import errors
 
-__all__ = ["is_lock_trouble", "is_lost", "translate"]
+__all__ = ["is_answer", "is_lock_trouble", "is_lost", "translate"]
 
 Kind = tuple[type[errors.DulseError], str]
 
@@ -97,6 +97,8 @@ _SPOKEN: Final[tuple[tuple[str, Kind], ...]] = (
 
 _TRANSIENT: Final = {"40P01", "40001"}
 _DEADLOCK: Final = 1213
+_TOO_MANY: Final = {1040, 1203}
+"""Connections, on MySQL."""
 
 
 def _state(error: BaseException) -> str | None:
@@ -116,6 +118,13 @@ def _sqlite_code(error: BaseException) -> int | None:
 def is_lock_trouble(error: BaseException) -> bool:
     """Tell whether nothing was done for reasons of locks that may be gone by now."""
     return _state(error) in _TRANSIENT or _number(error) == _DEADLOCK or _sqlite_code(error) in _SQLITE_BUSY
+
+
+def is_answer(error: BaseException) -> bool:
+    """Tell whether a server was there to refuse a connection, be it for want of a free one."""
+    return _kind(error, connecting=True)[0] not in {errors.ConnectionRefused, errors.ConnectionLost} or (
+        _state(error) == "53300" or _number(error) in _TOO_MANY
+    )
 
 
 def is_lost(error: BaseException, connection: Any) -> bool:

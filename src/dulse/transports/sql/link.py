@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from zlib import crc32
 
+from dulse.transports.sql import drivers
 from dulse.transports.sql.dialects import Dialect
 
 __all__ = ["Link", "channel_of"]
@@ -28,13 +29,14 @@ class Link:
         self.connection = connection
         self.dialect = dialect
         self.place = place
-        self._cursor = connection.cursor()
+        self._cursor = drivers.cursor(connection)
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Give all rows of a query."""
-        self._cursor.execute(self.dialect.text(statement), values or None) if values else self._cursor.execute(
-            self.dialect.text(statement)
-        )
+        if values:
+            self._cursor.execute(self.dialect.text(statement), values)
+        else:
+            self._cursor.execute(self.dialect.text(statement))
         return self._cursor.fetchall()  # type: ignore[no-any-return]
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> int:

@@ -56,6 +56,7 @@ class SQLStorage:
             durable="machine",
             shared=True,
         )
+        self._takes_at_once = name == "postgresql"
         self._connections = Connections(self._engine, place)
         self._waiters = Waiters(listens=listens, longest_pause=longest_pause)
         self._publisher = ""
@@ -144,11 +145,15 @@ class SQLStorage:
         if len(wants) > 1:
             ready = set(self._connections.once(until, looking.ready_queues, [queue for queue, _ in wants]))
             wants = [want for want in wants if want[0] in ready]
-        elif not settle and wants and not self._connections.once(until, looking.has_ready, wants[0][0]):
+        taker = Taker(owner, lease_ms, next(self._numbers))
+        if self._takes_at_once and len(wants) == 1:
+            done = self._connections.once(until, taking.reserve_at_once, wants[0], taker, settle)
+            if done is not None:
+                return done
+        if not settle and len(wants) == 1 and not self._connections.once(until, looking.has_ready, wants[0][0]):
             return (), ()
         if not wants:
             return (), self.settle(settle, owner, until=until)
-        taker = Taker(owner, lease_ms, next(self._numbers))
         taken, lost, known = self._connections.write(until, taking.reserve, wants, taker, settle)
         if not known:
             self._register(owner)
@@ -195,11 +200,7 @@ class SQLStorage:
         """Delete taken records for good."""
         if not tokens:
             return ()
-        door = (
-            self._connections.once
-            if len(tokens) == 1 or self._engine.dialect.name == "postgresql"
-            else self._connections.write
-        )
+        door = self._connections.once if len(tokens) == 1 or self._takes_at_once else self._connections.write
         return door(until, taking.settle, tokens, owner)
 
     def release(

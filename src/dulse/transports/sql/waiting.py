@@ -12,7 +12,7 @@ from typing import Any, Final
 from dulse.transports.sql import drivers, looking
 from dulse.transports.sql.connections import Connections, Seat
 from dulse.transports.sql.failures import translate
-from dulse.transports.sql.link import channel_of
+from dulse.transports.sql.link import Link, channel_of
 
 __all__ = ["Waiter", "Waiters"]
 
@@ -21,7 +21,7 @@ LONGEST_PAUSE: Final = 0.05
 GROWTH: Final = 1.3
 """Seconds between two looks where nobody tells of records."""
 
-LOOK_ANYWAY: Final = 15.0
+LOOK_ANYWAY: Final = 5.0
 """Seconds after which a listener looks all the same: it finds that way that its connection has broken in silence."""
 
 
@@ -36,6 +36,7 @@ class Waiter:
         os.set_blocking(self.writer, False)
         self._seat: Seat | None = None
         self._channels: set[str] = set()
+        self._news: list[object] = []
 
     def __del__(self) -> None:
         """Give the descriptors back; not earlier, for `ring` may run at any moment."""
@@ -60,15 +61,23 @@ class Waiter:
             self._seat.abandon()
             self._seat = None
 
+    def look(self, connections: Connections, queues: Sequence[str]) -> Sequence[str]:
+        """Give those of the queues that have a ready record; by the connection that listens, which proves it alive."""
+        if self._seat is not None:
+            return connections.on(self._seat, looking.ready_queues, queues)
+        return connections.once(None, looking.ready_queues, queues)
+
     def listen(self, connections: Connections, queues: Sequence[str], seconds: float) -> None:
         """Hear of these queues from now on."""
         missing = {channel_of(queue) for queue in queues} - self._channels
         if self._seat is None:
             self._seat = connections.connect(seconds)
             self._channels.clear()
+            drivers.tell(self._seat.connection, self._news.append)
             missing = {channel_of(queue) for queue in queues}
         if missing:
-            self._seat.link.run("; ".join(f'LISTEN "{channel}"' for channel in sorted(missing)))
+            for channel in sorted(missing):
+                connections.on(self._seat, Link.run, f'LISTEN "{channel}"')
             self._channels |= missing
 
     def sleep(self, seconds: float) -> bool:
@@ -76,6 +85,9 @@ class Waiter:
         poll = select.poll()
         poll.register(self.reader, select.POLLIN)
         if self._seat is not None:
+            if self._news or drivers.heard(self._seat.connection):
+                self._news.clear()
+                return False
             poll.register(self._seat.connection.fileno(), select.POLLIN)
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -148,7 +160,7 @@ class Waiters:
         while True:
             if self._listens and queues and seconds > 0:
                 waiter.listen(connections, queues, max(1.0, end - time.monotonic()))
-            ready = connections.once(None, looking.ready_queues, queues) if queues else ()
+            ready = waiter.look(connections, queues) if queues else ()
             if ready:
                 return ready
             left = end - time.monotonic()
