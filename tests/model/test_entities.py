@@ -41,7 +41,7 @@ def test_attributes_of_a_queue_come_in_the_documented_order() -> None:
     names = (
         "name exchange routing_key queue_arguments binding_arguments consumer_arguments durable exclusive auto_delete"
     )
-    more = "no_ack alias bindings no_declare expires message_ttl max_length max_length_bytes max_priority"
+    more = "no_ack alias bindings no_declare expires message_ttl max_length max_length_bytes max_priority passive"
     assert list(QueueDescription("q").as_dict()) == f"{names} {more}".split()
 
 

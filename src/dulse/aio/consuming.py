@@ -32,7 +32,7 @@ OnDecodeError = Callable[[Message[Any], Exception], Any]
 class Consumer(Attached, Generic[Payload]):
     """Gets messages from queues, by callbacks or by iteration.
 
-    The constructor declares the queues unless `auto_declare` is off, in asyncio the first operation does. `consume`
+    The queues are declared unless `auto_declare` is off, at the latest by the first operation. `consume`
     starts to consume, as entering `async with consumer:` and iterating do, and messages arrive while the connection
     drains events. Each goes to `on_message`, or decoded to each of the `callbacks`; an exception of one of these comes
     out of `drain_events`, and the message stays unsettled. A message that cannot be decoded, or whose content type is

@@ -192,25 +192,28 @@ class Queue(ChannelBound, QueueDescription, Generic[Payload]):
             self.exchange = self._channel.adopt(self.exchange).maybe_bind(self._channel)
 
     async def declare(self, nowait: bool = False, channel: Anchor | None = None) -> str:
-        """Declare the exchange and the queue, and bind them; gives the queue's name, made up by the broker if empty."""
+        """Declare the exchange and the queue, and bind them; gives the queue's name, made up by the broker if empty.
+
+        A passive queue is not made and not bound: NotFound if it is not there.
+        """
         target = await self._work_on(channel)
         if not self.no_declare:
-            bound = self.bound_to()
+            bound = () if self.passive else self.bound_to()
             for each in bound:
                 if each.exchange is not None and each.exchange.declarable:
                     await target.execute(each.exchange.declare_command())
-            await self._declare_on(target, passive=False)
+            await self._declare_on(target)
             for each in bound:
                 await target.execute(self.bind_command(each.exchange or "", each.routing_key, each.arguments or {}))
         return self.name
 
     async def queue_declare(
-        self, nowait: bool = False, passive: bool = False, channel: Anchor | None = None
+        self, nowait: bool = False, passive: bool | None = None, channel: Anchor | None = None
     ) -> QueueDeclared:
         """Declare the queue alone, or with `passive` check that it is there; gives its name and counts."""
         return await self._declare_on(await self._work_on(channel), passive)
 
-    async def _declare_on(self, channel: Channel, passive: bool) -> QueueDeclared:
+    async def _declare_on(self, channel: Channel, passive: bool | None = None) -> QueueDeclared:
         declared: QueueDeclared = await channel.execute(self.declare_command(passive))
         if not self.name:
             self.name = declared.queue

@@ -1,6 +1,6 @@
 """The process's pools of connections and producers, one for each broker: `connections[connection]`, `producers[…]`.
 
-In asyncio the members belong to the loop they were used in: `await reset()` before it ends.
+Where there is an event loop, members belong to the one they were used in: `await reset()` before it ends.
 """
 
 from __future__ import annotations

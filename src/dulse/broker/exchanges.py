@@ -67,7 +67,7 @@ def check_exchange_type(command: DeclareExchange, method: str) -> None:
     if command.type not in known:
         text = (
             f"unknown exchange type {command.type!r} for exchange {command.exchange!r}; there are "
-            f"{', '.join(sorted(known))}, and those you register with register_exchange_type"
+            f"{', '.join(sorted(known))}, and those you register with dulse.broker.routing.register_exchange_type"
         )
         raise refusals.command_invalid(text, method)
     if command.type == DELAYED and command.arguments.get("x-delayed-type") not in exchange_types():

@@ -162,7 +162,7 @@ def matcher_for(exchange_type: str, bindings: Sequence[BoundTo]) -> Matcher:
     if factory is None:
         text = (
             f"the exchange type {exchange_type!r} is not known in this process; "
-            "register it with register_exchange_type, as was done where the exchange was declared"
+            "register it with dulse.broker.routing.register_exchange_type, as was done where the exchange was declared"
         )
         raise errors.make(errors.NotSupported, text)
     return factory(bindings)

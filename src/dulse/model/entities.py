@@ -201,6 +201,7 @@ class QueueDescription(Description):
         ("max_length", number),
         ("max_length_bytes", number),
         ("max_priority", number),
+        ("passive", bool),
     )
     name: str = ""
     exchange: ExchangeDescription | None = None
@@ -211,6 +212,7 @@ class QueueDescription(Description):
     durable: bool = True
     exclusive: bool = False
     auto_delete: bool = False
+    passive: bool = False
     no_ack: bool = False
     alias: str | None = None
     no_declare: bool = False
@@ -284,14 +286,14 @@ class QueueDescription(Description):
         limits = {limit: getattr(self, limit) for limit in LIMITS}
         return queue_arguments(self.queue_arguments, limits, f"queue {self.name!r}:")
 
-    def declare_command(self, passive: bool = False) -> DeclareQueue:
+    def declare_command(self, passive: bool | None = None) -> DeclareQueue:
         """Make the command that declares the queue alone, or with `passive` checks that it is there."""
         return DeclareQueue(
             check_name("queue", self.name),
             bool(self.durable),
             bool(self.exclusive),
             bool(self.auto_delete),
-            passive,
+            bool(self.passive if passive is None else passive),
             self.arguments(),
         )
 
@@ -299,6 +301,8 @@ class QueueDescription(Description):
         """Make all commands that declaring it takes: of its exchanges, itself, and its bindings."""
         if self.no_declare:
             return []
+        if self.passive:
+            return [self.declare_command()]
         bound = self.bound_to()
         return [
             *(command for binding in bound if binding.exchange for command in binding.exchange.declare_commands()),
@@ -341,7 +345,7 @@ class QueueDescription(Description):
 
 # One call into C for all attributes: keys are made for each message that names what it needs.
 _exchange_key = attrgetter("kind", "name", "type", "durable", "auto_delete", "internal", "passive")
-_queue_key = attrgetter("kind", "name", "routing_key", "durable", "exclusive", "auto_delete", *LIMITS)
+_queue_key = attrgetter("kind", "name", "routing_key", "durable", "exclusive", "auto_delete", "passive", *LIMITS)
 
 
 def _binding_key(binding: BindingDescription) -> Hashable:

@@ -35,6 +35,7 @@ class QueueOptions(TypedDict, total=False):
     durable: bool | None
     exclusive: bool | None
     auto_delete: bool | None
+    passive: bool | None
     no_ack: bool | None
     alias: str | None
     no_declare: bool | None

@@ -13,9 +13,8 @@ never the client's own. Times are milliseconds on the store's own clock; ages ne
 
 *Deadlines.* No call but `wait` waits for other users, beyond the moments for which they hold a lock. Each ends by
 `until`, a time of `time.monotonic` that a caller computes once for all the calls it needs, and never later than the
-seconds given to `open` (None: these alone). It is tried once however late it is. A call that could not be carried out
-in time raises StorageBusy and has done nothing; where nobody can tell whether the store has done it (a connection that
-falls silent), it raises a connection error or DeadlineExceeded. Either way the next call works.
+seconds given to `open` (None: these alone). It is tried once however late it is. What could not be done in time raises
+StorageBusy and has done nothing; where nobody can tell, a connection error or DeadlineExceeded. The next call works.
 """
 
 from __future__ import annotations
@@ -192,10 +191,7 @@ class Storage(Protocol):
         ...
 
     def held(self, owner: str, *, until: float | None = None) -> Sequence[Token]:
-        """Name all that an owner holds by the tokens of their takings; () if it is unknown or nobody can tell.
-
-        What a take that was cut short had taken is found by this: the caller gives back what it does not know of.
-        """
+        """Name by their tokens all that an owner holds, for one that was cut short; () if nobody can tell."""
         ...
 
     def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:

@@ -128,6 +128,19 @@ async def test_a_queue_without_a_name_gets_one_from_the_broker(url: str) -> None
         assert queue.name == name
 
 
+async def test_a_passive_queue_is_looked_for_and_neither_made_nor_bound(url: str) -> None:
+    async with Connection(url) as connection:
+        passive = Queue("q", Exchange("x"), "key", passive=True)
+        with pytest.raises(errors.NotFound, match="'q'"):
+            await passive(connection).declare()
+        await Queue("q")(await connection.channel()).declare()
+
+        assert await passive(await connection.channel()).declare() == "q"
+
+        with pytest.raises(errors.NotFound, match="'x'"):
+            await Exchange("x", passive=True)(await connection.channel()).declare()
+
+
 async def test_a_passive_declare_of_a_missing_thing_is_not_found(url: str) -> None:
     async with Connection(url) as connection:
         with pytest.raises(errors.NotFound, match="'q'"):

@@ -129,6 +129,19 @@ def test_a_queue_without_a_name_gets_one_from_the_broker(url: str) -> None:
         assert queue.name == name
 
 
+def test_a_passive_queue_is_looked_for_and_neither_made_nor_bound(url: str) -> None:
+    with Connection(url) as connection:
+        passive = Queue("q", Exchange("x"), "key", passive=True)
+        with pytest.raises(errors.NotFound, match="'q'"):
+            passive(connection).declare()
+        Queue("q")(connection.channel()).declare()
+
+        assert passive(connection.channel()).declare() == "q"
+
+        with pytest.raises(errors.NotFound, match="'x'"):
+            Exchange("x", passive=True)(connection.channel()).declare()
+
+
 def test_a_passive_declare_of_a_missing_thing_is_not_found(url: str) -> None:
     with Connection(url) as connection:
         with pytest.raises(errors.NotFound, match="'q'"):

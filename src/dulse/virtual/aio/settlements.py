@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dulse import errors
 from dulse.links.waiting.aio import Mutex, Signal
 from dulse.model.records import Token
 from dulse.virtual.storage import AsyncStorage
+
+if TYPE_CHECKING:
+    from dulse.virtual.aio.upkeep import Upkeep
 
 logger = logging.getLogger("dulse.virtual")
 
@@ -18,25 +22,13 @@ OVERDUE = 0.002
 
 
 class Settlements:
-    """What one owner has settled.
+    """What one owner has settled."""
 
-    `on_first` is called when there begins to be something to write; `may_be_dead` tells whether the owner's lease may
-    have ended since it began.
-    """
-
-    def __init__(
-        self,
-        storage: AsyncStorage,
-        owner: str,
-        mutex: Mutex,
-        on_first: Callable[[], None],
-        may_be_dead: Callable[[], bool],
-    ) -> None:
+    def __init__(self, storage: AsyncStorage, owner: str, mutex: Mutex, upkeep: Upkeep) -> None:
         self._storage = storage
         self._owner = owner
         self._mutex = mutex
-        self._on_first = on_first
-        self._may_be_dead = may_be_dead
+        self._upkeep = upkeep
         self.tokens: list[Token] = []
         """What is to be written; look, and leave it to the methods."""
         self._writing: dict[int, list[Token]] = {}
@@ -57,7 +49,7 @@ class Settlements:
         tokens.append(token)
         if is_first:
             self.due = time.monotonic() + OVERDUE
-            self._on_first()
+            self._upkeep.settle_soon()
 
     def take(self) -> list[Token]:
         """Give what is to be written, to whoever writes it now and says `written` or `restore` then.
@@ -124,7 +116,7 @@ class Settlements:
     def report_lost(self, tokens: Sequence[Token]) -> None:
         """Tell of records that were settled when they were no longer ours; those of deleted queues are no news."""
         tokens = [token for token in tokens if token not in self._doubtful]
-        if tokens and self._may_be_dead():
+        if tokens and self._upkeep.may_have_died():
             logger.warning(
                 "%d messages were settled too late: their lease had ended and they were delivered to others "
                 "(raise the option 'lease', or look for what stopped this process)",

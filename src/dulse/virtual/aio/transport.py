@@ -88,9 +88,7 @@ class VirtualTransport:
         self._is_open = False
         longest = self.dispatch.restrictions.longest_hold(lease, max_hold)
         self._upkeep = Upkeep(self, lease, longest)
-        self.settlements = Settlements(
-            storage, self.owner, self.mutex, self._upkeep.settle_soon, self._upkeep.may_have_died
-        )
+        self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep)
         self.roster = Roster(self)
         self.management = VirtualManagement(self)
 
