@@ -13,6 +13,7 @@ import pytest
 from dulse import errors
 from dulse.aio import Connection, Message, Queue
 from dulse.testing.proxy import Direction, FaultProxy
+from tests.amqp_transport.asyncio_consuming import consumed
 from tests.amqp_transport.conftest import PATIENCE
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -23,24 +24,6 @@ async def declared(connection: Connection, name: str) -> Queue[Any]:
     queue: Queue[Any] = Queue(name)(connection)
     await queue.declare()
     return queue
-
-
-async def consumed(url: str, queue: str, wanted: set[int]) -> list[int]:
-    """Consume until all of these have come, and give all that came."""
-    found: list[int] = []
-    missing = set(wanted)
-
-    async def on_message(message: Message[Any]) -> None:
-        found.append(int(message.body))
-        missing.discard(found[-1])
-        await message.ack()
-
-    async with Connection(url) as connection:
-        bound = [Queue(queue, no_declare=True)]
-        async with connection.Consumer(bound, on_message=on_message, prefetch_count=500):
-            while missing:
-                await connection.drain_events(timeout=PATIENCE)
-    return found
 
 
 @asynccontextmanager

@@ -57,7 +57,8 @@ class Recovering(Calling):
         self.calls.clear()
         if self.status is Status.OPEN:
             self.status, self.error = Status.BROKEN, problem
-            self._note_loss(problem)
+            # Noise on the way is nobody's fault; what the broker closes a connection for may be a message's.
+            self._note_loss(problem, suspicious=not wire.is_spoiled)
             if self.setup.reconnect_timeout == 0:
                 self.give_up(problem)
             else:
@@ -65,8 +66,8 @@ class Recovering(Calling):
                 self._recovery = self.loop.create_task(self._recover(problem), name="dulse: connect again")
         self.notify()
 
-    def _note_loss(self, problem: Exception) -> None:
-        suspicious = prospect(problem, was_open=True) is Prospect.WITH_CARE
+    def _note_loss(self, problem: Exception, *, suspicious: bool) -> None:
+        suspicious = suspicious and prospect(problem, was_open=True) is Prospect.WITH_CARE
         for port in self.ports.values():
             if port.recheck is not None:
                 if suspicious:
@@ -181,7 +182,7 @@ class Recovering(Calling):
         for port in list(self.ports.values()):
             for message in self.take_unconfirmed(port):
                 self.fail(message, unconfirmed(message.data, problem))
-            port.shut(problem)
+            port.shut(self.why_not())
         self.notify()
 
     def take_unconfirmed(self, port: Port) -> list[Unconfirmed]:

@@ -39,6 +39,8 @@ class Wire(asyncio.Protocol):
         self.out = engine.out
         self.is_ready = False
         """The handshake is done."""
+        self.is_spoiled = False
+        """What came was no AMQP."""
         self.is_scheduled = False
         self.is_congested = False
         """The kernel does not take what was written."""
@@ -76,6 +78,7 @@ class Wire(asyncio.Protocol):
         try:
             events = engine.receive(data)
         except errors.ProtocolError as error:
+            self.is_spoiled = True
             if self.is_ready:
                 self._owner.take(engine.events, len(data))
             self.send_out()
