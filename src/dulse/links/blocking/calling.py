@@ -54,7 +54,7 @@ class _Asking:
                 port.check_open()
             if line.is_over:
                 raise line.why_not()
-            if line.is_broken or (port is not None and not port.is_ready):
+            if line.is_broken or line.failure is not None or (port is not None and not port.is_ready):
                 return False
             write_acks(line)
             self.expected = self._ask(line.need_engine())

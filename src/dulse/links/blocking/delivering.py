@@ -35,31 +35,54 @@ class Delivering(Calling):
             if line.acked:
                 self.acked(now=True)
             line.acks_due = now + _HOLD
-        if line.limited:
-            self._release()
-        with line.lock:
-            event = line.ready.popleft() if line.ready else None
-        if event is None:
-            event = self._await_event(None if timeout is None else now + timeout, timeout)
-        if not isinstance(event, Delivery):
-            event[0](event[1])
-            return
-        port = line.ports.get(event.channel)
-        consumer = port.consumers.get(event.consumer_tag) if port is not None else None
-        if port is None or consumer is None:
-            return
+        event: Delivery | Call | None = None
+        callback: Callable[[Any], Any] | None = None
+        try:
+            while callback is None:
+                if line.limited:
+                    self._release()
+                with line.lock:
+                    if line.ready:
+                        event = line.ready[0]
+                        del line.ready[0]  # without a call in between: no signal handler strikes there
+                if event is None:
+                    event = self._await_event(None if timeout is None else now + timeout, timeout)
+                callback = self._receiver(event)
+                if callback is None:
+                    event = None
+        except BaseException:
+            self._put_back(event)
+            raise
+        callback(event.argument if type(event) is Call else event)
+
+    def _receiver(self, event: Delivery | Call) -> Callable[[Any], Any] | None:
+        """Give who is to be called with an event; None: nobody, or not now."""
+        if type(event) is Call:
+            return event.callback
+        # Subscripts and no calls: each message comes by here.
+        line = self._line
+        try:
+            port = line.ports[event.channel]
+            consumer = port.consumers[event.consumer_tag]
+        except KeyError:  # both are gone when another thread closes the channel
+            return None
         if line.limited and not port.has_room:
-            with line.lock:
-                port.aside.append(event)
-            self.drain(None if timeout is None else max(0.0, now + timeout - monotonic()))
-            return
+            port.aside.append(event)
+            return None
         acks = port.acks
         if event.delivery_tag > acks.newest:  # noqa: PLR1730 - max() is a call for each message
             acks.newest = event.delivery_tag
         if consumer.no_ack:
             acks.skip(event.delivery_tag)
         event.delivery_tag += port.offset
-        consumer.on_delivery(event)
+        return consumer.on_delivery
+
+    def _put_back(self, event: Delivery | Call | None) -> None:
+        """Make ready again what an exception kept from being handed over."""
+        line = self._line
+        if event is not None:
+            with line.lock:
+                line.ready.appendleft(event)
 
     def _await_event(self, deadline: float | None, timeout: float | None) -> Delivery | Call:
         line = self._line
@@ -69,18 +92,24 @@ class Delivering(Calling):
             if line.limited:
                 self._release()
             if line.ready:
-                found.append(line.ready.popleft())
+                found.append(line.ready[0])
+                del line.ready[0]
                 return True
             if line.is_over:
                 raise line.why_not()
             push(line)
             return False
 
-        if not turns.wait(line, look, deadline, self.broke):
+        try:
+            turns.wait(line, look, deadline, self.broke)
             self.attend()
+            line.wake_keeper()
+        except BaseException:
+            if found and (not line.ready or line.ready[0] is not found[0]):
+                self._put_back(found[0])
+            raise
+        if not found:
             raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
-        self.attend()
-        line.wake_keeper()
         return found[0]
 
     def consume(
@@ -117,7 +146,7 @@ class Delivering(Calling):
                 if consumer is not None and consumer.no_ack:  # it cannot go back: the broker has forgotten it
                     port.acks.skip(event.delivery_tag)
                     event.delivery_tag += port.offset
-                    line.ready.append((consumer.on_delivery, event))
+                    line.ready.append(Call(consumer.on_delivery, event))
                 else:
                     port.acks.reject(event.delivery_tag, requeue=True, multiple=False)
             line.acked.append(port)

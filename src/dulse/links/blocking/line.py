@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from dulse import errors
 from dulse.amqp.delivery import Delivery
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 SPENT = 1 << 40
 """Taken off `room`, it sends the next publish the long way."""
 
-Call = tuple[Callable[[Any], Any], Any]
-"""A callback and its argument."""
+
+@final
+class Call(NamedTuple):
+    """A callback that `drain` shall call, and its argument."""
+
+    callback: Callable[[Any], Any]
+    argument: Any
 
 
 class Status(Enum):
@@ -75,6 +80,8 @@ class Line:
         self.is_idle = True
         """The keeper looks seldom: who brings work calls it."""
         self.call_keeper: Callable[[], None] = _nobody
+        self.is_behind = False
+        """What was read may not have been taken in: an exception struck. Set before the reading, by a plain store."""
         self.reads = 0
         self.reconnects = 0
         self.remembered = Remembered()

@@ -26,7 +26,7 @@ from dulse.links.amqp_problems import unconfirmed, verdict
 from dulse.links.amqp_setup import Destination
 from dulse.links.blocking import turns
 from dulse.links.blocking.handshake import shake_hands
-from dulse.links.blocking.line import Line, Status
+from dulse.links.blocking.line import Call, Line, Status
 from dulse.links.blocking.port import Port
 from dulse.links.blocking.receiving import hand_out
 from dulse.links.blocking.sending import push
@@ -162,7 +162,7 @@ class Mender:
             port = line.ports.get(each.channel)
             if port is not None and isinstance(each.method, basic.Consume):
                 line.remembered.cancel(port.number, each.method.consumer_tag)
-                line.ready.append((port.end_consumer, each.method.consumer_tag))
+                line.ready.append(Call(port.end_consumer, each.method.consumer_tag))
 
     def give_up(self, problem: Exception) -> None:
         """Let the link be lost for good, and report what is unconfirmed."""

@@ -10,7 +10,7 @@ from time import monotonic
 from dulse import errors
 from dulse.links.amqp_problems import described, named, unroutable
 from dulse.links.blocking import turns
-from dulse.links.blocking.line import Line
+from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.sending import forget_sent, grant, has_room, has_unsent, push
 from dulse.model.message import Returned
@@ -138,12 +138,12 @@ class Publishing:
         """Call the listeners of messages that came back."""
         line = self._line
         with line.lock:
-            found = [each for each in line.ready if isinstance(each, tuple) and isinstance(each[1], Returned)]
+            found = [each for each in line.ready if type(each) is Call and isinstance(each.argument, Returned)]
             gone = set(map(id, found))
             if found:
                 line.ready = deque(each for each in line.ready if id(each) not in gone)
-        for listener, back in found:
-            listener(back)
+        for each in found:
+            each.callback(each.argument)
 
     def raise_problems(self, port: Port | None) -> None:
         """Raise the oldest failure that nobody was told of, of one channel or all; the others count as told then."""

@@ -30,13 +30,15 @@ def receive(line: Line) -> bool:
             return True
         line.inside = True
         try:
-            came = _read(engine, stream)
-            if came or engine.events:
-                line.reads += 1
-                engine.take_in()
-                hand_out(line, engine)
-                return True
-            return False
+            was_behind, line.is_behind = line.is_behind, True
+            if not _read(engine, stream) and not was_behind:
+                line.is_behind = False
+                return False
+            line.reads += 1
+            engine.take_in()
+            hand_out(line, engine)
+            line.is_behind = False
+            return True
         except OSError as problem:  # a ProtocolError too
             line.failure = line.failure or problem
             return True
@@ -115,7 +117,7 @@ def _take_told(line: Line, port: Port, method: Method, fresh: list[Delivery | Ca
         port.refuse(method.delivery_tag, method.multiple)
     elif isinstance(method, basic.Cancel):
         line.remembered.cancel(port.number, method.consumer_tag)
-        fresh.append((port.end_consumer, method.consumer_tag))  # behind what it was given
+        fresh.append(Call(port.end_consumer, method.consumer_tag))  # behind what it was given
 
 
 def _take_returned(line: Line, port: Port, back: Returned, fresh: list[Delivery | Call]) -> None:
@@ -127,7 +129,7 @@ def _take_returned(line: Line, port: Port, back: Returned, fresh: list[Delivery 
                 token.problem = back
                 return
     if port.on_returned is not None:
-        fresh.append((port.on_returned, back))
+        fresh.append(Call(port.on_returned, back))
     else:  # the listener has gone meanwhile
         line.problems.append((port, None, unroutable(back)))
 
