@@ -135,3 +135,32 @@ def test_a_handler_that_would_have_to_wait_inside_a_wait_is_told_so(rabbitmq: Ra
 def raise_soon_and_drain(connection: dulse.Connection) -> None:
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
     connection.drain_events(timeout=1.5)
+
+
+def test_interrupted_consuming_loses_nothing(rabbitmq: RabbitMQ, name: str) -> None:
+    total = 20_000
+    with dulse.Connection(rabbitmq.url) as connection:
+        channel = connection.default_channel
+        channel.queue_declare(name)
+        for number in range(total):
+            channel.basic_publish(str(number), "", name)
+        channel.flush(PATIENCE)
+    seen: set[int] = set()
+
+    def on_message(message: dulse.Message) -> None:
+        seen.add(int(message.body))
+        message.ack()
+
+    raised = 0
+    with dulse.Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 100)
+        channel.basic_consume(name, callback=on_message)
+        with interruptions(0.0005):
+            while len(seen) < total - 200 and raised < 20:  # each may keep one back until the channel is closed
+                try:
+                    connection.drain_events(timeout=PATIENCE)
+                except Interrupted:
+                    raised += 1
+    assert raised > 0
+    assert seen | set(counted(rabbitmq.url, name)) == set(range(total))
