@@ -84,6 +84,9 @@ _SQLITE: Final = {
     "{text}": "text",
     "{blob}": "blob",
 }
+_PLANNING: Final = ("SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)",)
+"""Statistics of a queue are always out of date: it was empty, and has a million records. All have indexes."""
+
 _OFTEN_VACUUMED: Final = (
     "WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0)"
 )
@@ -100,7 +103,9 @@ def dialect_of(engine: Any) -> Dialect | None:
     marker = "?" if engine.dialect.paramstyle == "qmark" else "%s"
     match engine.dialect.name:
         case "postgresql":
-            return Dialect("postgresql", marker, _POSTGRESQL, "BEGIN", _OFTEN_VACUUMED, partial=True)
+            return Dialect(
+                "postgresql", marker, _POSTGRESQL, "BEGIN", _OFTEN_VACUUMED, partial=True, prologue=_PLANNING
+            )
         case "sqlite":
             return Dialect("sqlite", marker, _SQLITE, "BEGIN IMMEDIATE", "", partial=True, prologue=_PRAGMAS)
         case "mysql" | "mariadb":

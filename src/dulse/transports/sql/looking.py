@@ -13,10 +13,10 @@ from dulse.transports.sql.putting import count
 __all__ = ["count_ready", "depth", "drop", "has_ready", "peek", "purge", "ready_queues"]
 
 _READY: Final = "FROM dulse_record WHERE queue = %s AND owner IS NULL AND due IS NULL"
-IS_READY: Final = f"SELECT 1 {_READY} LIMIT 1"
+IS_READY: Final = f"SELECT 1 {_READY} ORDER BY step, id LIMIT 1"
 READY_QUEUES: Final = f"""
 SELECT wanted.queue FROM unnest(%s::text[]) AS wanted (queue), LATERAL (
-    SELECT 1 {_READY.replace("%s", "wanted.queue")} LIMIT 1
+    SELECT 1 {_READY.replace("%s", "wanted.queue")} ORDER BY step, id LIMIT 1
 ) AS first
 """  # noqa: S608 - no input
 ONE_OF_MANY: Final = f"SELECT * FROM (SELECT %s AS queue {_READY} LIMIT 1) AS q"  # noqa: S608 - no input

@@ -21,7 +21,7 @@ LONGEST_PAUSE: Final = 0.05
 GROWTH: Final = 1.3
 """Seconds between two looks where nobody tells of records."""
 
-LOOK_ANYWAY: Final = 5.0
+LOOK_ANYWAY: Final = 4.0
 """Seconds after which a listener looks all the same: it finds that way that its connection has broken in silence."""
 
 

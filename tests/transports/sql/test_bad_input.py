@@ -1,0 +1,147 @@
+"""What goes wrong with a database is told by an error of its kind, which names the database and never the password."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from dulse import Connection, Queue, errors
+from dulse.model.records import Put, Target
+from dulse.transports.sql import SQLStorage
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
+
+SECRET = "s3cret"
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest) -> PostgreSQL | MariaDB:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, PostgreSQL | MariaDB)
+    return found
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, server: PostgreSQL | MariaDB) -> str:
+    found = request.getfixturevalue(f"{type(server).__name__.lower()}_url")
+    assert isinstance(found, str)
+    return found
+
+
+def opened(url: str) -> SQLStorage:
+    storage = SQLStorage(url)
+    storage.open(10)
+    return storage
+
+
+def test_a_server_that_is_absent_refuses() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        for scheme in ("postgresql", "mariadb", "mysql"):
+            with pytest.raises(errors.ConnectionRefused, match=f"127.0.0.1:{port}") as raised:
+                opened(f"{scheme}://somebody:{SECRET}@127.0.0.1:{port}/broker")
+            assert SECRET not in str(raised.value)
+
+
+def test_a_wrong_password_is_told_and_not_repeated(url: str) -> None:
+    with pytest.raises(errors.AuthenticationFailed, match="dulse") as raised:
+        opened(url.replace(":dulse@", f":{SECRET}@"))
+    assert SECRET not in str(raised.value)
+
+
+def test_a_database_that_does_not_exist_is_told(server: PostgreSQL | MariaDB) -> None:
+    with pytest.raises(errors.StorageError, match="no such database"):
+        opened(server.url_of("nowhere"))
+
+
+def test_tables_of_a_newer_version_are_left_alone(server: PostgreSQL | MariaDB, url: str) -> None:
+    opened(url).close(5)
+    server.query("UPDATE dulse_meta SET value = 99 WHERE name = 'version'", url.rpartition("/")[2])
+
+    with pytest.raises(errors.StorageCorrupt, match="newer dulse"):
+        opened(url)
+
+
+def test_tables_of_somebody_else_are_left_alone(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    postgresql.query("CREATE TABLE dulse_record (mine int)", postgresql_url.rpartition("/")[2])
+
+    with pytest.raises(errors.StorageCorrupt, match="not those of a broker"):
+        opened(postgresql_url)
+
+
+def test_a_table_that_was_dropped_under_us_is_told(server: PostgreSQL | MariaDB, url: str) -> None:
+    storage = opened(url)
+    server.query("DROP TABLE dulse_record", url.rpartition("/")[2])
+
+    with pytest.raises(errors.StorageCorrupt, match="no longer those of a dulse broker"):
+        storage.put([Put(b"1", [Target("q")])])
+
+    storage.close(5)
+
+
+def test_a_server_that_is_read_only_says_so(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    database = postgresql_url.rpartition("/")[2]
+    opened(postgresql_url).close(5)
+    postgresql.query(f"ALTER DATABASE {database} SET default_transaction_read_only = on", database)
+    storage = opened(postgresql_url)
+
+    with pytest.raises(errors.StorageReadOnly, match="name the primary"):
+        storage.put([Put(b"1", [Target("q")])])
+
+    storage.close(5)
+
+
+def test_missing_rights_are_told(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    database = postgresql_url.rpartition("/")[2]
+    user = f"guest_{database}"
+    opened(postgresql_url).close(5)
+    postgresql.query(f"CREATE USER {user} PASSWORD '{SECRET}'", database)
+    try:
+        with pytest.raises(errors.StorageReadOnly, match="this user may not") as raised:
+            opened(postgresql_url.replace("dulse:dulse", f"{user}:{SECRET}"))
+        assert SECRET not in str(raised.value)
+    finally:
+        postgresql.query(f"DROP USER {user}", database)
+
+
+def test_a_record_larger_than_the_server_takes_is_refused(mariadb: MariaDB, mariadb_url: str) -> None:
+    storage = opened(mariadb_url)
+
+    with pytest.raises((errors.ContentTooLarge, errors.ConnectionLost)):
+        storage.put([Put(b"x" * (17 << 20), [Target("q")])])
+
+    assert storage.put([Put(b"small", [Target("q")])]) == ()
+    storage.close(5)
+
+
+def test_a_database_of_another_kind_is_refused() -> None:
+    with pytest.raises((errors.NotSupported, errors.UnknownTransport, errors.InvalidURL)):
+        opened("oracle://somebody@127.0.0.1/x")
+
+
+def test_an_option_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    with pytest.raises(errors.UnknownOption, match="leese"):
+        Connection("postgresql://127.0.0.1/x?leese=3").connect()
+
+
+@pytest.mark.parametrize("prefix", ["sqla", "sqlalchemy"])
+def test_kombus_prefixes_lead_to_a_database(tmp_path: Path, prefix: str) -> None:
+    with Connection(f"{prefix}+sqlite:///{tmp_path}/broker.sqlite") as connection:
+        queue = Queue("q")(connection.default_channel)
+        queue.declare()
+        connection.Producer().publish("hello", routing_key="q")
+        message = queue.get()
+        assert message is not None
+        assert message.payload == "hello"
+        message.ack()
+
+
+def test_tls_is_verified(postgresql: PostgreSQL, postgresql_url: str) -> None:
+    certificate = str(postgresql.authority.certificate)
+    with Connection(postgresql_url, ssl={"ca_certs": certificate}) as connection:
+        connection.connect()
+    with pytest.raises(errors.ConnectionError, match="certificate"):
+        Connection(postgresql_url, ssl=True, transport_options={"max_retries": 0}).connect()
