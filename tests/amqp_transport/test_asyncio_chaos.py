@@ -63,8 +63,7 @@ class Chaos:
             await asyncio.wait([task], timeout=self._chance.choice([0.0005, 0.005, 0.5, PATIENCE]))
         finally:
             task.cancel()
-        results: list[Any] = await asyncio.gather(task, return_exceptions=True)
-        result = results[0]
+        result: Any = (await asyncio.gather(task, return_exceptions=True))[0]
         if isinstance(result, (asyncio.CancelledError, *ENDINGS)):
             return False, None
         if isinstance(result, BaseException):

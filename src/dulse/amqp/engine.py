@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from struct import Struct
 
 from dulse import errors
@@ -42,9 +43,10 @@ class Engine(Incoming):
         self.has_spoken = self.has_spoken or bool(data)
         return data
 
-    def open_channel(self, number: int = 0) -> Expected:
+    def open_channel(self, number: int = 0, *, reserved: Container[int] = ()) -> Expected:
         """Open the channel of this number, or the lowest free one, which is in the Expected's `channel`.
 
+        None of the `reserved` is chosen: an owner may mean to open those again that the peer has closed.
         ChannelLimitExceeded: the peers have agreed on fewer, or none is free.
         """
         self._check_open()
@@ -52,7 +54,8 @@ class Engine(Incoming):
         if number in self._channels or not 0 <= number <= limit:
             text = f"channel {number} is open already, or over the limit of {limit}; take another"
             raise errors.make(errors.ChannelLimitExceeded, text)
-        number = number or next((each for each in range(1, limit + 1) if each not in self._channels), 0)
+        free = (each for each in range(1, limit + 1) if each not in self._channels and each not in reserved)
+        number = number or next(free, 0)
         if not number:
             raise errors.make(errors.ChannelLimitExceeded, f"all {limit} channels are open; close one")
         self._channels[number] = Channel(number, ChannelState.OPENING, self.settings.message_max, self.frame_max)

@@ -27,7 +27,7 @@ class Calling(Handing):
         deadline = self.deadline(timeout)
         await self._connected(deadline, "channel.open")
         wire = self.need_wire()
-        expected = wire.engine.open_channel()
+        expected = wire.engine.open_channel(reserved=self.ports)  # some may be closed, and come back
         port = kind(cast("Any", self), expected.channel)
         await self.reply_to(expected, wire, deadline)
         self.check_on(wire)
@@ -59,7 +59,9 @@ class Calling(Handing):
                 # What is not retryable may be this very method's fault, and would end all connections to come.
                 suspected = not lost.retryable
             except errors.ChannelError as refused:
-                if port.is_open:  # the broker closed the whole connection for it
+                if port.recheck is not None and may_repeat(method):
+                    continue  # a message had the channel closed, which comes back
+                if port.recheck is None and port.is_open:  # the broker closed the whole connection for it
                     self.forget_port(port, refused)
                 raise
 
