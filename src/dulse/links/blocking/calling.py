@@ -78,7 +78,7 @@ class Calling(Publishing):
             line.ports[number] = made[0]
             line.remembered.open_channel(number, confirms=made[0].confirms)
 
-        self._call(lambda engine: engine.open_channel(), timeout, then=opened)
+        self._call(lambda engine: engine.open_channel(reserved=line.ports), timeout, then=opened)
         if made[0].confirms:
             self.call(made[0], confirm.Select(), timeout)
         return made[0]
@@ -140,7 +140,7 @@ class Calling(Publishing):
 
     def check(self, timeout: float | None = None) -> None:
         """Do one round trip to the broker."""
-        expected = self._call(lambda engine: engine.open_channel(), timeout)
+        expected = self._call(lambda engine: engine.open_channel(reserved=self._line.ports), timeout)
         number = expected.channel
         self._call(lambda engine: engine.close_channel(number), timeout, again=False)
 
