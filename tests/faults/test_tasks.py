@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 import time
-import uuid
 from collections import Counter
 from contextlib import suppress
 from typing import Any
@@ -17,11 +17,6 @@ from dulse import errors
 from dulse.aio import Connection, Message, Queue
 
 QUEUE = Queue("work")
-
-
-@pytest.fixture(params=["memory", "shared"])
-def url(request: pytest.FixtureRequest, shared_url: str) -> str:
-    return shared_url if request.param == "shared" else f"memory://{uuid.uuid4().hex}"
 
 
 async def fill(connection: Connection, count: int) -> None:
@@ -341,3 +336,33 @@ def test_loops_in_several_threads_work_side_by_side(url: str) -> None:
 
     assert failures == []
     assert sorted(found) == list(range(800))
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_cancelled_close_gives_back_what_was_prefetched_all_the_same(url: str, steps: int) -> None:
+    async def main() -> None:
+        async with Connection(url) as observer:
+            await fill(observer, 10)
+            consumer = Connection(url)
+            got: list[Any] = []
+            channel = await consumer.channel()
+            await consumer.Consumer(Queue("work"), channel, on_message=got.append, prefetch_count=10).consume()
+            while not got:
+                await consumer.drain_events(timeout=5)
+            await got[0].ack()
+
+            closing = asyncio.create_task(consumer.close())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            closing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await closing
+
+            if steps:  # else it had not begun
+                (status,) = await observer.manager.queues("work")
+                assert (status.ready, status.leased) == (9, 0)
+            await consumer.close()
+            (status,) = await observer.manager.queues("work")
+            assert (status.ready, status.leased) == (9, 0)
+
+    asyncio.run(main())

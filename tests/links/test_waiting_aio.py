@@ -10,7 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dulse.links.waiting.aio import Event, Lock, Mutex, Signal, eagerly, finished, run_blocking, sleep, spawn
+from dulse.links.waiting.aio import (
+    Event,
+    Lock,
+    Mutex,
+    Signal,
+    carried_through,
+    eagerly,
+    finished,
+    run_blocking,
+    sleep,
+    spawn,
+)
 
 LONG = 100.0
 """Seconds: longer than a test may take, so that waiting in vain is a failure."""
@@ -279,3 +290,35 @@ async def test_an_exception_of_spawned_work_is_logged(caplog: pytest.LogCaptureF
 
     assert "worker failed in the background" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_work_that_is_carried_through_ends_before_a_cancellation_does() -> None:
+    done: list[str] = []
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.sleep(0.05)
+        done.append("work")
+
+    async def caller() -> None:
+        await carried_through(work)
+
+    calling = asyncio.create_task(caller())
+    await begun.wait()
+    for _ in range(2):
+        calling.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+
+    assert done == ["work"]
+
+
+async def test_work_that_is_carried_through_gives_its_result_and_its_failure() -> None:
+    async def failing() -> None:
+        raise ValueError("no")
+
+    assert await carried_through(lambda: asyncio.sleep(0, "result")) == "result"
+    with pytest.raises(ValueError, match="no"):
+        await carried_through(failing)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from dulse import errors
 from dulse.aio.channel import Channel
 from dulse.aio.contracts import Client
 from dulse.aio.inherited import inherit
+from dulse.links.waiting.aio import carried_through
 from dulse.model.capabilities import Capabilities
 from dulse.transport import AsyncTransport, AsyncTransportChannel, Driver, Settings
 
@@ -142,7 +144,7 @@ class Session:
         """Close the channels, give back all that was taken, and let go of the broker."""
         if self.is_open:
             self.is_open = False
-            await self.transport.close(timeout)
+            await carried_through(partial(self.transport.close, timeout))
 
     def inherit(self, renew: Callable[[Channel], Awaitable[AsyncTransportChannel]]) -> None:
         """Be a link that is not open yet, in a forked child; `renew` opens its channels anew when they are used."""

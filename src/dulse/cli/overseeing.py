@@ -107,6 +107,8 @@ def move(invocation: Invocation, source: str, destination: str, count: int | Non
     with invocation.connected() as connection:
         source_status, _ = connection.manager.queues(source, destination)
         wanted = source_status.ready if count is None else min(count, source_status.ready)
+        if source == destination:
+            raise click.UsageError(f"queue {source!r} is both the source and the destination: name two queues.")
         try:
             with invocation.stop.after_each_step(), progress_bar(*_COLUMNS) as progress:
                 bar = progress.add_task(f"{source} → {destination}", total=wanted)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from dulse import errors
+from dulse.links.waiting.sync import carried_through
 from dulse.model.capabilities import Capabilities
 from dulse.sync.channel import Channel
 from dulse.sync.contracts import Client
@@ -143,7 +145,7 @@ class Session:
         """Close the channels, give back all that was taken, and let go of the broker."""
         if self.is_open:
             self.is_open = False
-            self.transport.close(timeout)
+            carried_through(partial(self.transport.close, timeout))
 
     def inherit(self, renew: Callable[[Channel], TransportChannel]) -> None:
         """Be a link that is not open yet, in a forked child; `renew` opens its channels anew when they are used."""

@@ -21,6 +21,7 @@ __all__ = [
     "Mutex",
     "Signal",
     "Spawned",
+    "carried_through",
     "eagerly",
     "finished",
     "keeper",
@@ -71,6 +72,22 @@ async def finished(value: Awaitable[T] | T) -> T:
     if value is not None and isawaitable(value):  # asking costs 0.5 us, and most callbacks return None
         return await value
     return value
+
+
+async def carried_through(call: Callable[[], Awaitable[T]]) -> T:
+    """Wait for a call that must come to its end: a cancellation takes effect when it has. The call needs a deadline."""
+    task = asyncio.ensure_future(call())
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as cancelled:
+            cancellation = cancelled
+    if cancellation is not None:
+        if not task.cancelled() and task.exception() is not None:
+            _logger.error("failed after it was cancelled", exc_info=task.exception())
+        raise cancellation
+    return task.result()
 
 
 async def run_blocking(

@@ -26,6 +26,7 @@ __all__ = [
     "Mutex",
     "Signal",
     "Spawned",
+    "carried_through",
     "eagerly",
     "finished",
     "keeper",
@@ -66,6 +67,11 @@ def eagerly(call: Callable[[], object]) -> None:
 def finished(value: T) -> T:
     """Give what a callback returned: in the asyncio form it may be awaitable."""
     return value
+
+
+def carried_through(call: Callable[[], T]) -> T:
+    """Call what must come to its end: in the asyncio form a cancellation does not cut it short."""
+    return call()
 
 
 def run_blocking(

@@ -32,7 +32,7 @@ from dulse.virtual.aio.management import VirtualManagement
 from dulse.virtual.aio.publishing import Dispatch
 from dulse.virtual.aio.roster import Roster
 from dulse.virtual.aio.settlements import Settlements
-from dulse.virtual.aio.upkeep import Upkeep
+from dulse.virtual.aio.upkeep import NEVER, Upkeep
 from dulse.virtual.storage import AsyncStorage
 
 logger = logging.getLogger("dulse.virtual")
@@ -82,6 +82,8 @@ class VirtualTransport:
         self._endings: deque[Event] = deque()
         self.debts = Debts(self)
         self.audit = Audit(self)
+        self._idle_since = NEVER
+        """When the store was last seen to have nothing for our consumers."""
         self._last_channel = 0
         self._known: dict[str, tuple[QueueRules, float]] = {}
         """The rules of queues that we may get from, and until when we need not ask again."""
@@ -213,9 +215,11 @@ class VirtualTransport:
         if not wants:
             await self.settlements.write(until)
             return await self._wait_for_room(seconds, ticket, until)
+        begun = time.monotonic()
         leased = await self._reserve(wants, settle, until)
+        idle_since, self._idle_since = self._idle_since, NEVER if leased else begun
         if leased:
-            await self._receive(leased, until)
+            await self._receive(leased, begun - idle_since, until)
             return True
         if await self._upkeep.promote(until):
             return True
@@ -243,13 +247,17 @@ class VirtualTransport:
             return False
         return await self._arrivals.wait(min(seconds, LOOK_AGAIN), ticket)
 
-    async def _receive(self, records: Sequence[Leased], until: float | None) -> None:
-        """Keep what may be delivered; send on what has expired or was delivered too often."""
+    async def _receive(self, records: Sequence[Leased], idle: float, until: float | None) -> None:
+        """Keep what may be delivered; send on what has expired or was delivered too often.
+
+        For `idle` seconds consumers have had room and nothing was there: what came then came to them at once, which is
+        all that a message may want whose time to live is 0.
+        """
         good = []
         for leased in records:
             # What comes for the first time and never expires, as nearly all does, meets no rule.
             plain = leased.deliveries == 1 and leased.ttl_ms is None
-            reason = None if plain else self._objection(leased, self.intake.rules(leased.queue))
+            reason = None if plain else self._objection(leased, self.intake.rules(leased.queue), idle)
             if reason is None:
                 good.append(leased)
             else:
@@ -260,8 +268,8 @@ class VirtualTransport:
         if self.debts:
             await self.debts.pay(until)
 
-    def _objection(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
-        if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
+    def _objection(self, leased: Leased, rules: QueueRules | None, idle: float = 0.0) -> Reason | None:
+        if leased.ttl_ms is not None and leased.age_ms >= (leased.ttl_ms or idle * 1000):
             return "expired"
         if rules is not None and rules.exhausted(leased.deliveries):
             return "delivery_limit"

@@ -34,7 +34,7 @@ from dulse.virtual.sync.management import VirtualManagement
 from dulse.virtual.sync.publishing import Dispatch
 from dulse.virtual.sync.roster import Roster
 from dulse.virtual.sync.settlements import Settlements
-from dulse.virtual.sync.upkeep import Upkeep
+from dulse.virtual.sync.upkeep import NEVER, Upkeep
 
 logger = logging.getLogger("dulse.virtual")
 
@@ -83,6 +83,8 @@ class VirtualTransport:
         self._endings: deque[Event] = deque()
         self.debts = Debts(self)
         self.audit = Audit(self)
+        self._idle_since = NEVER
+        """When the store was last seen to have nothing for our consumers."""
         self._last_channel = 0
         self._known: dict[str, tuple[QueueRules, float]] = {}
         """The rules of queues that we may get from, and until when we need not ask again."""
@@ -214,9 +216,11 @@ class VirtualTransport:
         if not wants:
             self.settlements.write(until)
             return self._wait_for_room(seconds, ticket, until)
+        begun = time.monotonic()
         leased = self._reserve(wants, settle, until)
+        idle_since, self._idle_since = self._idle_since, NEVER if leased else begun
         if leased:
-            self._receive(leased, until)
+            self._receive(leased, begun - idle_since, until)
             return True
         if self._upkeep.promote(until):
             return True
@@ -242,13 +246,17 @@ class VirtualTransport:
             return False
         return self._arrivals.wait(min(seconds, LOOK_AGAIN), ticket)
 
-    def _receive(self, records: Sequence[Leased], until: float | None) -> None:
-        """Keep what may be delivered; send on what has expired or was delivered too often."""
+    def _receive(self, records: Sequence[Leased], idle: float, until: float | None) -> None:
+        """Keep what may be delivered; send on what has expired or was delivered too often.
+
+        For `idle` seconds consumers have had room and nothing was there: what came then came to them at once, which is
+        all that a message may want whose time to live is 0.
+        """
         good = []
         for leased in records:
             # What comes for the first time and never expires, as nearly all does, meets no rule.
             plain = leased.deliveries == 1 and leased.ttl_ms is None
-            reason = None if plain else self._objection(leased, self.intake.rules(leased.queue))
+            reason = None if plain else self._objection(leased, self.intake.rules(leased.queue), idle)
             if reason is None:
                 good.append(leased)
             else:
@@ -259,8 +267,8 @@ class VirtualTransport:
         if self.debts:
             self.debts.pay(until)
 
-    def _objection(self, leased: Leased, rules: QueueRules | None) -> Reason | None:
-        if leased.ttl_ms is not None and leased.age_ms >= leased.ttl_ms:
+    def _objection(self, leased: Leased, rules: QueueRules | None, idle: float = 0.0) -> Reason | None:
+        if leased.ttl_ms is not None and leased.age_ms >= (leased.ttl_ms or idle * 1000):
             return "expired"
         if rules is not None and rules.exhausted(leased.deliveries):
             return "delivery_limit"

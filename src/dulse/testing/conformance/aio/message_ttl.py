@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from dulse import errors
-from dulse.links.waiting.aio import sleep
+from dulse.links.waiting.aio import sleep, spawn
 from dulse.testing.conformance import case
 from dulse.testing.conformance.aio.broker import Broker
 from dulse.testing.conformance.aio.listening import collect, linger, listen, ready, take, until
@@ -78,6 +78,21 @@ async def nothing(broker: Broker) -> None:
     await broker.send(queue, "at once", expiration=0)
     await broker.send(queue, "message")
     assert await ready(queue) == ["message"]
+
+
+@case("but a consumer that waits has it at once")
+async def somebody_waits(broker: Broker) -> None:
+    queue = await broker.queue()
+    listener = await listen(broker.main, queue)
+
+    async def publish() -> None:
+        await sleep(SOON)
+        await broker.send(queue, "at once", expiration=0)
+
+    doing = spawn(publish, "what is published meanwhile")
+    await until(broker.main, listener.payloads)
+    assert await doing.join(10)
+    assert listener.payloads() == ["at once"]
 
 
 @case("messages expire while nobody touches the queue: they are counted no more", requires=("exact depth",))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from time import monotonic
 
 from dulse import errors
-from dulse.links.waiting.sync import sleep
+from dulse.links.waiting.sync import sleep, spawn
 from dulse.testing.conformance import case
 from dulse.testing.conformance.expecting import expected
 from dulse.testing.conformance.sync.broker import Broker
@@ -79,6 +79,21 @@ def nothing(broker: Broker) -> None:
     broker.send(queue, "at once", expiration=0)
     broker.send(queue, "message")
     assert ready(queue) == ["message"]
+
+
+@case("but a consumer that waits has it at once")
+def somebody_waits(broker: Broker) -> None:
+    queue = broker.queue()
+    listener = listen(broker.main, queue)
+
+    def publish() -> None:
+        sleep(SOON)
+        broker.send(queue, "at once", expiration=0)
+
+    doing = spawn(publish, "what is published meanwhile")
+    until(broker.main, listener.payloads)
+    assert doing.join(10)
+    assert listener.payloads() == ["at once"]
 
 
 @case("messages expire while nobody touches the queue: they are counted no more", requires=("exact depth",))
