@@ -9,6 +9,8 @@ from tests.servers.rabbitmq import RabbitMQ
 
 
 class TestAmqp(ConformanceSuite):
+    is_short = True
+
     @pytest.fixture
     def broker_url(self, rabbitmq: RabbitMQ) -> str:
         return rabbitmq.url

@@ -10,6 +10,8 @@ from dulse.testing.conformance.suite import ConformanceSuite
 
 
 class TestFilesystem(ConformanceSuite):
+    is_short = True
+
     @pytest.fixture
     def broker_url(self, tmp_path: Path) -> str:
         return f"filesystem://{tmp_path}/broker"

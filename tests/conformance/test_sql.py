@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dulse.testing.conformance.suite import ConformanceSuite
+from tests.servers.postgresql import PostgreSQL
 
 
 class TestPostgreSQL(ConformanceSuite):
-    @pytest.fixture
-    def broker_url(self, postgresql_url: str) -> str:
-        return postgresql_url
+    """One database for all cases: to make one takes longer than most of them."""
+
+    is_short = True
+
+    @pytest.fixture(scope="class")
+    def broker_url(self, postgresql_session: PostgreSQL) -> Iterator[str]:
+        postgresql_session.start()
+        postgresql_session.query("CREATE DATABASE conformance")
+        yield postgresql_session.url_of("conformance")
+        postgresql_session.start()
+        postgresql_session.query("DROP DATABASE conformance WITH (FORCE)")
 
 
+@pytest.mark.slow
 class TestMariaDB(ConformanceSuite):
     @pytest.fixture
     def broker_url(self, mariadb_url: str) -> str:
         return mariadb_url
 
 
+@pytest.mark.slow
 class TestSQLiteBySQLAlchemy(ConformanceSuite):
     @pytest.fixture
     def broker_url(self, tmp_path: Path) -> str:

@@ -39,7 +39,6 @@ QUICK = [
     Plan(prefetch=10, messages=1500, mode="operations", last=30),
     Plan(prefetch=10, messages=1000, mode="statements", last=180, step=5),
     Plan(prefetch=100, messages=1500, mode="random", last=10),
-    Plan(prefetch=10, messages=1000, mode="operations", last=20, store="filesystem"),
     Plan(prefetch=10, messages=1000, mode="statements", last=400, step=20, store="filesystem"),
     Plan(prefetch=100, messages=1000, mode="random", last=10, store="filesystem"),
 ]

@@ -29,6 +29,7 @@ class TestFilesystemStorage(StorageContract):
         return locked(self.path)
 
 
+@pytest.mark.slow
 class TestFilesystemStorageWithoutInotify(TestFilesystemStorage):
     """As on systems that tell nobody of changes."""
 
