@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,30 +13,41 @@ from sqlalchemy import create_engine, pool, text
 from dulse.testing.storage_contract import StorageContract
 from dulse.transports.sql import SQLStorage
 from dulse.transports.sql.schema import TABLES
+from tests.servers.postgresql import PostgreSQL
 
 
-class TestSQLiteBySQLAlchemy(StorageContract):
-    """A file."""
+class SQLContract(StorageContract):
+    """What all databases have in common here."""
 
-    @pytest.fixture(autouse=True)
-    def place(self, tmp_path: Path) -> None:
-        self.url = f"sqlite:///{tmp_path}/broker.sqlite"
+    url: str
 
     def make_storage(self) -> SQLStorage:
         storage = SQLStorage(self.url)
         storage.open(30)
         return storage
 
+
+class TestSQLiteBySQLAlchemy(SQLContract):
+    """A file."""
+
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.url = f"sqlite:///{tmp_path}/broker.sqlite"
+
     def held_up(self) -> AbstractContextManager[object]:
         return locked(self.url, "BEGIN IMMEDIATE")
 
 
-class TestPostgreSQL(TestSQLiteBySQLAlchemy):
-    """A database of its own for each case."""
+class TestPostgreSQL(SQLContract):
+    """A schema of its own for each case, which is made more quickly than a database."""
 
     @pytest.fixture(autouse=True)
-    def place(self, postgresql_url: str) -> None:
-        self.url = postgresql_url
+    def own_schema(self, postgresql: PostgreSQL) -> Iterator[None]:
+        name = f"case_{secrets.token_hex(4)}"
+        postgresql.query(f"CREATE SCHEMA {name}")
+        self.url = f"{postgresql.url_of()}?options=-csearch_path%3D{name}"
+        yield
+        postgresql.query(f"DROP SCHEMA {name} CASCADE")
 
     def held_up(self) -> AbstractContextManager[object]:
         return locked(
@@ -44,7 +56,8 @@ class TestPostgreSQL(TestSQLiteBySQLAlchemy):
         )
 
 
-class TestMariaDB(TestSQLiteBySQLAlchemy):
+@pytest.mark.slow
+class TestMariaDB(SQLContract):
     """A database of its own for each case."""
 
     @pytest.fixture(autouse=True)

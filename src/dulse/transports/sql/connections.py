@@ -35,7 +35,8 @@ LONGEST_PAUSE: Final = 0.02
 SHORTEST_CONNECT: Final = 2
 """Seconds: libpq knows no shorter limit."""
 
-PROBE_SECONDS: Final = 3
+PROBE_SECONDS: Final = 6
+"""Within these a server is taken for reachable, also on a machine that is very busy."""
 
 KEPT: Final = 8
 """Connections that stay open while nobody uses them."""

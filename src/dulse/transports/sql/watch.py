@@ -18,7 +18,7 @@ TICK: Final = 0.05
 IDLE_TICKS: Final = 40
 """Looks at nothing until the thread sleeps: busy programs never pay for waking it."""
 
-PROBE_AFTER: Final = 3.0
+PROBE_AFTER: Final = 2.0
 """Seconds until a call makes us see whether the server can still be reached."""
 
 GRACE: Final = 1.0
