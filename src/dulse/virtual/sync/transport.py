@@ -11,8 +11,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +24,7 @@ from dulse.links.waiting.sync import Mutex, Signal
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Leased, Token
 from dulse.policy.clocks import Clock
+from dulse.virtual.limits import in_time, looks_end
 from dulse.virtual.storage import Storage
 from dulse.virtual.sync.audit import Audit
 from dulse.virtual.sync.catalogue import Catalogue
@@ -41,10 +41,6 @@ logger = logging.getLogger("dulse.virtual")
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
 
-
-PATIENCE = 0.5
-"""Seconds that a look into the store may take at least, however short the time to wait for a message: also one of 0
-hands over what is there, and others' locks are held for moments only."""
 
 CLOSING = 0.5
 """Seconds left for letting go of the store, at least."""
@@ -152,8 +148,8 @@ class VirtualTransport:
 
     def _catch_up(self, timeout: float | None, now: float) -> None:
         """Write what was settled, and make sure that what we took ahead is ours, before more is handed over."""
-        until = _looks_end(timeout)
-        with _in_time(timeout):
+        until = looks_end(timeout)
+        with in_time(timeout):
             self.settlements.write(until)
             if now > self._upkeep.trusted_until:  # this process was stopped: others may have what we took ahead
                 self._upkeep.renew(until)
@@ -180,7 +176,7 @@ class VirtualTransport:
     def _await_event(self, timeout: float | None) -> Event:
         """Fetch, or wait for whoever is fetching, until there is something for one of our consumers."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        until = _looks_end(timeout)
+        until = looks_end(timeout)
         while True:
             self._check_open()
             leads = False
@@ -194,7 +190,7 @@ class VirtualTransport:
                     return event
                 left = LOOK_AGAIN if deadline is None else deadline - time.monotonic()
                 if leads:
-                    with _in_time(timeout):
+                    with in_time(timeout):
                         got = self._fetch(left, until)
                 else:
                     got = self._arrivals.wait(max(0.0, min(left, LOOK_AGAIN)), ticket)
@@ -387,20 +383,3 @@ class VirtualTransport:
             self.intake.empty()
             self.debts.clear()
             self.settlements.clear()
-
-
-def _looks_end(timeout: float | None) -> float | None:
-    """Give when the looks into the store must end of a drain that begins now."""
-    return None if timeout is None else time.monotonic() + max(timeout, PATIENCE)
-
-
-@contextmanager
-def _in_time(timeout: float | None) -> Iterator[None]:
-    """Say of a drain whose time is over because others held the store that there was no message."""
-    try:
-        yield
-    except errors.StorageBusy as busy:
-        if timeout is None:
-            raise
-        text = f"no message within {timeout} seconds, in which the store could not be looked into: {busy}"
-        raise errors.make(errors.DeadlineExceeded, text) from busy
