@@ -18,7 +18,7 @@ def put(connection: Connection, *bodies: Any, **options: Any) -> None:
 def left(connection: Connection) -> tuple[int, int]:
     """Count what is ready and leased."""
     (status,) = connection.manager.queues("work")
-    return status.ready, status.leased
+    return status.ready, status.leased or 0
 
 
 def test_consume_writes_all_there_is_and_stops(run: Any, connection: Connection, work: str) -> None:

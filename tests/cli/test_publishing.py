@@ -111,7 +111,7 @@ def test_priority_and_delay_are_heeded(run: Any, connection: Connection) -> None
 
 def test_bodies_can_be_compressed(run: Any, connection: Connection, work: str) -> None:
     run("publish", "-q", work, "-m", "a" * 1000, "--compress", "gzip")
-    assert connection.manager.queues(work)[0].size < 500
+    assert (connection.manager.queues(work)[0].size or 0) in range(1, 500)
     assert bodies(connection) == [b"a" * 1000]
 
 

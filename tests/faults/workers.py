@@ -88,7 +88,7 @@ class Worker:
                     connection.drain_events(timeout=0.5)
                 except errors.DeadlineExceeded:
                     (status,) = connection.manager.queues("work")
-                    if status.ready + status.leased + status.delayed == 0:
+                    if status.ready + (status.leased or 0) + (status.delayed or 0) == 0:
                         return
 
     def _start(self, connection: Connection) -> None:

@@ -35,7 +35,7 @@ def queues(invocation: Invocation, names: tuple[str, ...], as_json: bool) -> Non
     """Show what queues hold: all of them, or those named.
 
     Ready messages would be delivered next; leased ones were delivered and are not settled; delayed ones wait for their
-    time. BYTES are those of the ready ones.
+    time. BYTES are those of the ready ones; a question mark stands for what the broker does not tell.
     """
     with invocation.connected() as connection:
         found = connection.manager.queues(*names)
@@ -58,13 +58,17 @@ def _table(found: Sequence[QueueStatus]) -> Table:
     table.add_column("RULES", overflow="fold")
     for each in found:
         numbers = (each.ready, each.leased, each.delayed, each.size, each.consumers)
-        table.add_row(_printable(each.name), *(f"{number:,}" for number in numbers), _printable(_rules(each)))
+        table.add_row(
+            _printable(each.name),
+            *("?" if number is None else f"{number:,}" for number in numbers),
+            _printable(_rules(each)),
+        )
     return table
 
 
 def _rules(status: QueueStatus) -> str:
     words = ["exclusive"] if status.exclusive else []
-    words += [] if status.durable or status.exclusive else ["transient"]
+    words += ["transient"] if status.durable is False and not status.exclusive else []
     words += ["auto-delete"] if status.auto_delete else []
     words += [f"{name.removeprefix('x-')}={value}" for name, value in sorted(status.arguments.items())]
     return " ".join(words)

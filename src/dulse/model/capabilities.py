@@ -34,6 +34,8 @@ class Capabilities(NamedTuple):
     """First in, first out within a priority."""
     exact_depth: bool = True
     peek: bool = True
+    peek_marks: bool = False
+    """Whoever gets a message that was looked at is told that it was delivered before."""
     leases: Literal["owner", "record", "process"] = "owner"
     """What is renewed; with "process" a lease ends with the process only."""
     wake: Literal["push", "poll"] = "push"

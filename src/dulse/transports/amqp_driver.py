@@ -14,6 +14,8 @@ from dulse.model.options import build
 from dulse.model.parameters import Parameters
 from dulse.policy.retry import RetryPolicy
 from dulse.transport import AsyncTransport, Driver, Settings, Transport
+from dulse.transports.amqp.management_http import ManagementApi
+from dulse.transports.amqp.management_setup import api_from
 from dulse.transports.amqp.options import AmqpOptions
 
 PORT = 5672
@@ -25,7 +27,7 @@ def open_blocking(settings: Settings) -> Transport:
     from dulse.links.blocking.link import Link
     from dulse.transports.amqp.sync.transport import AmqpTransport
 
-    return AmqpTransport(Link(setup_from(settings)))
+    return AmqpTransport(Link(setup_from(settings)), *_management(settings))
 
 
 def open_asyncio(settings: Settings) -> AsyncTransport:
@@ -33,7 +35,14 @@ def open_asyncio(settings: Settings) -> AsyncTransport:
     from dulse.links.asynchronous.link import Link
     from dulse.transports.amqp.aio.transport import AmqpTransport
 
-    return AmqpTransport(Link(setup_from(settings)))
+    return AmqpTransport(Link(setup_from(settings)), *_management(settings))
+
+
+def _management(settings: Settings) -> tuple[ManagementApi, str]:
+    """Find the management API of the broker, and the virtual host to ask it about."""
+    options = build(AmqpOptions, settings.options, of="the amqp transport")
+    api = api_from(settings.parameters, settings.password, options, settings.timeout)
+    return api, settings.parameters.virtual_host or "/"
 
 
 def setup_from(settings: Settings) -> LinkSetup:

@@ -28,6 +28,6 @@ def compete(url: str, number: int) -> None:
                     connection.drain_events(timeout=1)
                 except errors.DeadlineExceeded:
                     (status,) = connection.manager.queues("work")
-                    if status.ready + status.leased == 0:
+                    if status.ready + (status.leased or 0) == 0:
                         break
     say(found)

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from dulse.model.capabilities import Capabilities
 
-CAPABILITIES = Capabilities(peek=False, leases="process", max_delay=0)
+CAPABILITIES = Capabilities(atomic_forward=False, peek_marks=True, leases="process", max_delay=0)

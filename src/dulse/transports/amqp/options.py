@@ -33,6 +33,10 @@ class AmqpOptions(SharedOptions):
     ssl: Any = None
     credential_provider: Any = None
     client_properties: Mapping[str, Any] | None = None
+    management_port: int | None = option(None, minimum=1, maximum=65535)
+    """Where RabbitMQ's management API listens at the broker's hosts; None: 15672, by TLS 15671."""
+    management_url: str | None = None
+    """Where that API is if not there, as in https://host:15671/path; with user:password@ if they are others."""
     on_blocked: Callable[..., Any] | None = None
     """Called with the reason when the broker takes no messages any more, on whichever thread learns of it."""
     on_unblocked: Callable[..., Any] | None = None

@@ -19,6 +19,7 @@ async def status(broker: Broker) -> None:
     listener = await listen(broker.main, queue, prefetch=1)
     await until(broker.main, lambda: listener.messages)
     (found,) = await broker.main.manager.queues(queue.name)
+    assert found.leased is not None
     assert (found.name, found.ready + found.leased, found.delayed, found.consumers) == (queue.name, 4, 1, 1)
     assert found.leased >= 1
     assert found.arguments["x-max-length"] == 100
@@ -32,12 +33,12 @@ async def peeking(broker: Broker) -> None:
         await broker.send(queue, {"number": number}, headers={"a": number})
     for _ in range(2):
         seen = await broker.main.manager.peek(queue.name, 2)
-        assert [(message.payload, message.headers) for message in seen] == [
-            ({"number": 0}, {"a": 0}),
-            ({"number": 1}, {"a": 1}),
+        assert [(message.payload, message.headers["a"]) for message in seen] == [
+            ({"number": 0}, 0),
+            ({"number": 1}, 1),
         ]
     message = await take(queue)
-    assert message.delivery_info["redelivered"] is False
+    assert message.delivery_info["redelivered"] is broker.capabilities.peek_marks
     await message.ack()
     assert await ready(queue) == [{"number": 1}, {"number": 2}]
 

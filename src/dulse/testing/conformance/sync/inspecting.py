@@ -20,6 +20,7 @@ def status(broker: Broker) -> None:
     listener = listen(broker.main, queue, prefetch=1)
     until(broker.main, lambda: listener.messages)
     (found,) = broker.main.manager.queues(queue.name)
+    assert found.leased is not None
     assert (found.name, found.ready + found.leased, found.delayed, found.consumers) == (queue.name, 4, 1, 1)
     assert found.leased >= 1
     assert found.arguments["x-max-length"] == 100
@@ -33,12 +34,12 @@ def peeking(broker: Broker) -> None:
         broker.send(queue, {"number": number}, headers={"a": number})
     for _ in range(2):
         seen = broker.main.manager.peek(queue.name, 2)
-        assert [(message.payload, message.headers) for message in seen] == [
-            ({"number": 0}, {"a": 0}),
-            ({"number": 1}, {"a": 1}),
+        assert [(message.payload, message.headers["a"]) for message in seen] == [
+            ({"number": 0}, 0),
+            ({"number": 1}, 1),
         ]
     message = take(queue)
-    assert message.delivery_info["redelivered"] is False
+    assert message.delivery_info["redelivered"] is broker.capabilities.peek_marks
     message.ack()
     assert ready(queue) == [{"number": 1}, {"number": 2}]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dulse.links.asynchronous.link import Link
 from dulse.model.capabilities import Capabilities
-from dulse.transport import AsyncManagement
 from dulse.transports.amqp.aio.channel import AmqpChannel
+from dulse.transports.amqp.aio.management import AmqpManagement
 from dulse.transports.amqp.capabilities import CAPABILITIES
+from dulse.transports.amqp.management_http import ManagementApi
 
 
 class AmqpTransport:
     """One broker, by a link that lives through lost connections. Any number of threads (tasks) may use it at once."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, api: ManagementApi, virtual_host: str) -> None:
         self._link = link
+        self._management = AmqpManagement(link, api, virtual_host)
 
     def __repr__(self) -> str:
         return f"<AmqpTransport on {self._link!r}>"
@@ -24,9 +26,9 @@ class AmqpTransport:
         return CAPABILITIES
 
     @property
-    def management(self) -> AsyncManagement | None:
-        """Not by this protocol."""
-        return None
+    def management(self) -> AmqpManagement:
+        """What it offers besides channels."""
+        return self._management
 
     async def open(self, timeout: float) -> None:
         """Connect; see Transport."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from dulse.links.blocking.link import Link
 from dulse.model.capabilities import Capabilities
-from dulse.transport import Management
 from dulse.transports.amqp.capabilities import CAPABILITIES
+from dulse.transports.amqp.management_http import ManagementApi
 from dulse.transports.amqp.sync.channel import AmqpChannel
+from dulse.transports.amqp.sync.management import AmqpManagement
 
 
 class AmqpTransport:
     """One broker, by a link that lives through lost connections. Any number of threads (tasks) may use it at once."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, api: ManagementApi, virtual_host: str) -> None:
         self._link = link
+        self._management = AmqpManagement(link, api, virtual_host)
 
     def __repr__(self) -> str:
         return f"<AmqpTransport on {self._link!r}>"
@@ -25,9 +27,9 @@ class AmqpTransport:
         return CAPABILITIES
 
     @property
-    def management(self) -> Management | None:
-        """Not by this protocol."""
-        return None
+    def management(self) -> AmqpManagement:
+        """What it offers besides channels."""
+        return self._management
 
     def open(self, timeout: float) -> None:
         """Connect; see Transport."""
