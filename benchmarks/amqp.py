@@ -1,0 +1,78 @@
+"""The blocking AMQP transport beside its peers, interleaved: ``python -m benchmarks.amqp [--rounds N] [--chart FILE]``.
+
+The broker is the one at DULSE_BENCH_AMQP; every measurement is a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+from benchmarks.amqp_chart import drawn
+from benchmarks.amqp_client import SHAPES
+
+URL = os.environ.get("DULSE_BENCH_AMQP", "amqp://guest:guest@localhost:5672/%2F")
+LIBRARIES = ("dulse", "kombu", "pika", "amqpstorm", "raw")
+SLOW = {"publish 1 KiB, confirm each", "ping", "publish 64 KiB"}
+PATIENCE = 60
+Sample = dict[str, float]
+Samples = dict[tuple[str, str], list[Sample]]
+
+
+def measured(library: str, shape: str, count: int) -> Sample | None:
+    """Run one client; None, with its complaint on stderr, where it failed or took longer than PATIENCE seconds."""
+    command = [sys.executable, "-m", "benchmarks.amqp_client", URL, library, shape, str(count)]
+    try:
+        ended = subprocess.run(command, stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
+    except subprocess.SubprocessError as problem:
+        print(f"{library}, {shape}: {problem}", file=sys.stderr)
+        return None
+    sample: Sample = json.loads(ended.stdout)
+    return sample
+
+
+def count_of(library: str, shape: str, count: int) -> int:
+    """Say how many messages: fewer where each takes long, fewest where AMQPStorm sleeps 10 ms for each."""
+    if shape not in SLOW:
+        return count
+    return count // 100 if library == "amqpstorm" and shape != "publish 64 KiB" else count // 5
+
+
+def row(shape: str, library: str, samples: Samples) -> str:
+    """Describe one library; its CPU over dulse's is the median of the ratios within each round."""
+    own, theirs = samples[shape, "dulse"], samples[shape, library]
+    if not theirs:
+        return f"| {shape} | {library} | failed | | | |"
+    ratio = f"{median(b['cpu'] / a['cpu'] for a, b in zip(own, theirs, strict=False)):.1f}x" if own else ""
+    cpu, rate, p50, p99 = (median(sample[key] for sample in theirs) for key in ("cpu", "rate", "p50", "p99"))
+    return f"| {shape} | {library} | {cpu:.1f} | {ratio} | {rate:,.0f} | {f'{p50:.0f}, {p99:.0f}' if p50 else ''} |"
+
+
+def main() -> None:
+    """Measure in turns and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.amqp")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--chart", type=Path)
+    chosen = parser.parse_args()
+    samples: Samples = {(shape, library): [] for shape in SHAPES for library in LIBRARIES}
+    for _ in range(chosen.rounds):
+        for shape, library in samples:
+            sample = measured(library, shape, count_of(library, shape, chosen.count))
+            if sample is not None:
+                samples[shape, library].append(sample)
+    print("| work | client | CPU us | over dulse's | messages/s | p50, p99 us |\n|---|---|--:|--:|--:|--:|")
+    for shape, library in samples:
+        print(row(shape, library, samples))
+    if chosen.chart:
+        medians = {key: median(one["cpu"] for one in found) for key, found in samples.items() if found}
+        chosen.chart.write_text(drawn(medians), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
