@@ -232,3 +232,14 @@ def test_the_asyncio_form_lists_peeks_and_moves(rabbitmq: RabbitMQ, rabbitmq_vho
             return [each.ready for each in await manager.queues("from", "to")], seen, moved
 
     assert asyncio.run(use()) == ([0, 2], ["0", "1"], 2)
+
+
+def test_rabbitmq_4_without_statistics_counts_each_listed_queue(rabbitmq4: RabbitMQ, rabbitmq4_url: str) -> None:
+    vhost = rabbitmq4_url.rpartition("/")[2]
+    with connected(rabbitmq4, vhost) as connection:
+        fill(connection, "from", 3)
+        fill(connection, "to", 0, **{"x-queue-type": "quorum"})
+        assert connection.manager.move("from", "to", 2) == 2
+        assert [(each.name, each.ready) for each in connection.manager.queues()] == [("from", 1), ("to", 2)]
+        assert [each.payload for each in connection.manager.peek("to", 2)] == ["0", "1"]
+        assert bodies(connection, "to") == ["0", "1"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import socket
 import ssl
@@ -11,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -119,6 +119,8 @@ class ManagementApi:
     # --------------------------------------------------------------------------------------------- ask
 
     def _ask(self, path: Sequence[str], query: str, deadline: float) -> Any:
+        import http.client  # few programs ask, and it takes long to import
+
         if self._credentials is None:
             text = "the management API wants a user and a password, and this connection has none: name management_url"
             raise errors.make(errors.NotSupported, text)
@@ -172,7 +174,9 @@ class ManagementApi:
             raise tls_failure(problem, f"the management API at {place}") from problem
 
     def _exchange(self, credentials: Credentials, place: Place, link: socket.socket, target: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(place.host, place.port)
+        from http.client import HTTPConnection
+
+        connection = HTTPConnection(place.host, place.port)
         connection.sock = link
         headers = {
             "Authorization": credentials.header(),
@@ -197,28 +201,28 @@ class ManagementApi:
             found = json.loads(body) if body else None
         except (ValueError, RecursionError):
             found = None
-            if status == http.HTTPStatus.OK:
+            if status == HTTPStatus.OK:
                 raise self._strange("gave no JSON: is it RabbitMQ's?") from None
-        if status == http.HTTPStatus.OK:
+        if status == HTTPStatus.OK:
             return found
         raise self._refusal(status, _reason(found), target)
 
     def _refusal(self, status: int, reason: str, target: str) -> Exception:
         what = f"the management API at {self.places[0]} answered GET {target} by {status}{reason}"
         user = self._credentials.user if self._credentials is not None else ""
-        if status == http.HTTPStatus.UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED:
             text = (
                 f"{what}: it does not let user {user!r} in, who needs the right password and a tag "
                 f"(rabbitmqctl set_user_tags {user} management)"
             )
             return errors.make(errors.AuthenticationFailed, text)
-        if status == http.HTTPStatus.FORBIDDEN:
+        if status == HTTPStatus.FORBIDDEN:
             return errors.make(errors.AccessRefused, f"{what}: user {user!r} may not see that", code=403, method="GET")
-        if status == http.HTTPStatus.NOT_FOUND:
+        if status == HTTPStatus.NOT_FOUND:
             return errors.make(errors.NotFound, f"{what}: there is no such thing", code=404, method="GET")
-        if status == http.HTTPStatus.BAD_REQUEST:
+        if status == HTTPStatus.BAD_REQUEST:
             return errors.make(errors.CommandInvalid, what, code=503, method="GET")
-        if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return errors.make(errors.ConnectionError, f"{what}: try again later")
         return self._strange(f"answered by {status}{reason}")
 
