@@ -137,6 +137,9 @@ class ManagementApi:
                     text = f"the management API at {place} broke off its answer to GET {target}: {_words(problem)}"
                     raise errors.make(errors.ConnectionLost, text) from problem
                 raise self._strange(f"does not speak HTTP/1.1 ({type(problem).__name__})") from problem
+            if is_over.is_set():  # what was read until then may look like an answer
+                text = f"the management API at {place} had not answered GET {target} in full within {self.timeout:g} s"
+                raise errors.make(errors.DeadlineExceeded, text)
         return self._judged(status, body, target)
 
     def _connected(self, deadline: float) -> tuple[Place, socket.socket]:
