@@ -65,11 +65,39 @@ def test_tables_of_a_newer_version_are_left_alone(server: PostgreSQL | MariaDB, 
         opened(url)
 
 
-def test_tables_of_somebody_else_are_left_alone(postgresql: PostgreSQL, postgresql_url: str) -> None:
-    postgresql.query("CREATE TABLE dulse_record (mine int)", postgresql_url.rpartition("/")[2])
+def test_tables_of_somebody_else_are_left_alone(server: PostgreSQL | MariaDB, url: str) -> None:
+    database = url.rpartition("/")[2]
+    server.query("CREATE TABLE dulse_record (mine int)", database)
+    server.query("INSERT INTO dulse_record VALUES (7)", database)
 
     with pytest.raises(errors.StorageCorrupt, match="not those of a broker"):
-        opened(postgresql_url)
+        opened(url)
+
+    assert server.query("SELECT mine FROM dulse_record", database) == "7"
+
+
+def test_records_without_the_table_that_says_what_they_are_stay(server: PostgreSQL | MariaDB, url: str) -> None:
+    storage = opened(url)
+    storage.put([Put(b"1", [Target("q")])])
+    storage.close(5)
+    server.query("DROP TABLE dulse_meta", url.rpartition("/")[2])
+
+    with pytest.raises(errors.StorageCorrupt, match="restore them"):
+        opened(url)
+
+    assert server.query("SELECT count(*) FROM dulse_record", url.rpartition("/")[2]) == "1"
+
+
+def test_tables_that_were_made_in_part_are_completed(mariadb: MariaDB, mariadb_url: str) -> None:
+    opened(mariadb_url).close(5)
+    database = mariadb_url.rpartition("/")[2]
+    mariadb.query("DELETE FROM dulse_meta WHERE name = 'version'", database)
+    mariadb.query("DROP TABLE dulse_entry", database)
+
+    storage = opened(mariadb_url)
+
+    assert storage.change({}, {("x/here", "a"): "1"})
+    storage.close(5)
 
 
 def test_a_table_that_was_dropped_under_us_is_told(server: PostgreSQL | MariaDB, url: str) -> None:

@@ -45,6 +45,11 @@ class Dialect:
         return self.name == "postgresql"
 
     @cached_property
+    def is_transactional(self) -> bool:
+        """Whether tables are made by a transaction, all or none."""
+        return self.name != "mysql"
+
+    @cached_property
     def is_sqlite(self) -> bool:
         """Whether one lock is held by whoever writes, so that rows need none."""
         return self.name == "sqlite"
@@ -95,7 +100,12 @@ _UTC: Final = (
     "SESSION transaction_isolation = 'READ-COMMITTED'"
 )
 _UTC_MARIADB: Final = _UTC.replace("transaction_isolation", "tx_isolation")
-_PRAGMAS: Final = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 0")
+_PRAGMAS: Final = (
+    "PRAGMA busy_timeout = 5000",  # to become WAL takes a lock
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA busy_timeout = 0",  # we wait, and signal handlers run meanwhile
+)
 
 
 def dialect_of(engine: Any) -> Dialect | None:

@@ -13,6 +13,7 @@ VERSION: Final = 1
 """Of the tables: raised with every change."""
 
 TABLES: Final = {
+    "dulse_meta": "name {name} NOT NULL PRIMARY KEY, value {int} NOT NULL",
     # id: the order in which records became ready for the first time; step: minus the priority, the lowest comes first;
     # since, dies, due: ms on the server's clock; fresh: 1 if it was never ready, so that it goes to the queue's end.
     "dulse_record": """
@@ -35,7 +36,6 @@ TABLES: Final = {
     "dulse_entry": """
         grp {name} NOT NULL, digest {digest} NOT NULL, name {text} NOT NULL, value {text} NOT NULL,
         PRIMARY KEY (grp, digest)""",
-    "dulse_meta": "name {name} NOT NULL PRIMARY KEY, value {int} NOT NULL",
 }
 
 PARTIAL_INDEXES: Final = (
@@ -44,14 +44,16 @@ PARTIAL_INDEXES: Final = (
     "CREATE INDEX dulse_delayed ON dulse_record (due, id) WHERE due IS NOT NULL",
     "CREATE INDEX dulse_mortal ON dulse_record (dies, queue) WHERE dies IS NOT NULL AND owner IS NULL AND due IS NULL",
 )
-INDEXES: Final = (
-    "CREATE INDEX dulse_ready ON dulse_record (queue, owner, due, step, id)",
-    "CREATE INDEX dulse_leased ON dulse_record (owner)",
-    "CREATE INDEX dulse_delayed ON dulse_record (due, id)",
-    "CREATE INDEX dulse_mortal ON dulse_record (dies, owner, due)",
-)
+INDEXES: Final = """,
+    INDEX dulse_ready (queue, owner, due, step, id),
+    INDEX dulse_leased (owner),
+    INDEX dulse_delayed (due, id),
+    INDEX dulse_mortal (dies, owner, due)"""
+"""The same where an index cannot leave rows out; in the statement that makes the table."""
+
 BEGIN_REVISIONS: Final = "INSERT INTO dulse_meta VALUES ('revision', 0)"
 SET_VERSION: Final = "INSERT INTO dulse_meta VALUES ('version', %s)"
+GET_REVISION: Final = "SELECT value FROM dulse_meta WHERE name = 'revision'"
 GET_VERSION: Final = "SELECT value FROM dulse_meta WHERE name = 'version'"
 EXISTING: Final = {
     "postgresql": """
@@ -74,11 +76,11 @@ NO_LONGER_ALONE: Final = "DO release_lock(concat('dulse of ', database()))"
 def is_ours(link: Link) -> bool:
     """Tell whether the tables are there; False: there is none. StorageCorrupt: there are others."""
     names = {row[0] for row in link.rows(EXISTING[link.dialect.name])}
-    if "dulse_meta" not in names and not (link.dialect.partial and names & set(TABLES)):
+    if not names:
         return False
     rows = link.rows(GET_VERSION) if "dulse_meta" in names else []
-    if not rows and not link.dialect.partial:
-        return False  # whoever made the tables was killed on the way; there, each is made by a step of its own
+    if "dulse_meta" in names and not rows and not link.dialect.is_transactional:
+        return False  # whoever made the tables was killed on the way, the version is written last
     version = rows[0][0] if rows else None
     if version is None or not set(TABLES) <= names:
         text = (
@@ -108,12 +110,12 @@ def ensure(link: Link) -> None:
 
 def _create(link: Link) -> None:
     digest = {"mysql": "binary(16)", "postgresql": "bytea", "sqlite": "blob"}[link.dialect.name]
-    if not link.dialect.partial:
-        for name in TABLES:
-            link.run(f"DROP TABLE IF EXISTS {name}")
+    begin = "CREATE TABLE" if link.dialect.is_transactional else "CREATE TABLE IF NOT EXISTS"
     for name, columns in TABLES.items():
-        link.run(f"CREATE TABLE {name} ({columns.replace('{digest}', digest)}) {link.dialect.table_end}")
-    for index in PARTIAL_INDEXES if link.dialect.partial else INDEXES:
+        indexes = INDEXES if name == "dulse_record" and not link.dialect.partial else ""
+        link.run(f"{begin} {name} ({columns.replace('{digest}', digest)}{indexes}) {link.dialect.table_end}")
+    for index in PARTIAL_INDEXES if link.dialect.partial else ():
         link.run(index)
-    link.run(BEGIN_REVISIONS)
+    if not link.rows(GET_REVISION):
+        link.run(BEGIN_REVISIONS)
     link.run(SET_VERSION, (VERSION,))
