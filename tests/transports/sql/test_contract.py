@@ -27,6 +27,7 @@ class SQLContract(StorageContract):
         return storage
 
 
+@pytest.mark.slow
 class TestSQLiteBySQLAlchemy(SQLContract):
     """A file."""
 

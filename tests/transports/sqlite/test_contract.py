@@ -28,6 +28,7 @@ class TestSQLiteStorage(StorageContract):
         return locked(self.path)
 
 
+@pytest.mark.slow
 class TestSQLiteStorageWithoutInotify(TestSQLiteStorage):
     """As on systems that tell nobody of changes."""
 
