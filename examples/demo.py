@@ -313,7 +313,8 @@ def main() -> int:
         work(options.work)
         return 0
     if options.file is not None and not options.file.is_file():
-        print(f"there is no file {str(options.file)!r}", file=sys.stderr)
+        what = "is no file" if options.file.exists() else "does not exist"
+        print(f"{str(options.file)!r} {what}: name a text file, or none at all", file=sys.stderr)
         return 2
     try:
         return run(options.file)

@@ -33,4 +33,4 @@ def row(line: str) -> tuple[str, str]:
 
 def test_the_demo_refuses_a_file_that_is_missing() -> None:
     answer = subprocess.run([sys.executable, str(DEMO), "no/such.txt"], check=False, capture_output=True, text=True)
-    assert (answer.returncode, answer.stderr) == (2, "there is no file 'no/such.txt'\n")
+    assert (answer.returncode, answer.stderr) == (2, "'no/such.txt' does not exist: name a text file, or none at all\n")

@@ -349,6 +349,10 @@ _schemes: dict[str, str | Driver] = {
 }
 
 
+_extras: dict[str, str] = dict.fromkeys(("mariadb", "mysql", "postgresql", "sqla", "sqlalchemy"), "sql")
+"""What has to be installed with dulse for a scheme that needs somebody's client: ``dulse[sql]``."""
+
+
 def register(scheme: str, driver: str | Driver) -> None:
     """Serve a URL scheme by a driver, given itself or as ``package.module:NAME``."""
     _schemes[scheme] = driver
@@ -375,10 +379,9 @@ def find_driver(scheme: str) -> Driver:
     try:
         driver = getattr(import_module(module), name)
     except ModuleNotFoundError as missing:
-        raise errors.make(
-            errors.UnknownTransport,
-            f"transport {scheme!r} needs the package {missing.name!r}: pip install 'dulse[{scheme}]'",
-        ) from missing
+        install = f"'dulse[{_extras[scheme]}]'" if scheme in _extras else missing.name
+        text = f"transport {scheme!r} needs the package {missing.name!r}: pip install {install}"
+        raise errors.make(errors.UnknownTransport, text) from missing
     if not isinstance(driver, Driver):
         raise errors.make(errors.UnknownTransport, f"{found!r} is not a dulse transport driver")
     return driver
@@ -392,7 +395,12 @@ def _installed(scheme: str) -> str:
         return point.value
     near = difflib.get_close_matches(scheme, _schemes, n=1)
     hint = f", did you mean {near[0]!r}?" if near else "."
+    extras: dict[str, list[str]] = {}
+    for known, extra in sorted(_extras.items()):
+        extras.setdefault(extra, []).append(known)
+    needs = "".join(f" For {', '.join(names)}: pip install 'dulse[{extra}]'." for extra, names in extras.items())
     raise errors.make(
         errors.UnknownTransport,
-        f"no transport serves {scheme!r}{hint} Known: {', '.join(schemes())}. Others come with a package of their own.",
+        f"no transport serves {scheme!r}{hint} Known: {', '.join(schemes())}.{needs} "
+        "Others come with a package of their own.",
     )

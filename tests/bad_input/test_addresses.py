@@ -20,12 +20,17 @@ def test_an_unknown_scheme_is_told_with_those_that_are_known(front: type[Any]) -
         assert scheme in str(caught.value)
 
 
+def test_an_unknown_scheme_is_told_what_to_install_for_those_that_need_a_client() -> None:
+    with pytest.raises(errors.UnknownTransport, match=r"For mariadb, mysql, .*: pip install 'dulse\[sql\]'"):
+        Connection("carrier-pigeon://loft")
+
+
 def test_a_scheme_that_is_nearly_right_is_suggested() -> None:
     with pytest.raises(errors.UnknownTransport, match="did you mean 'sqlite'"):
         Connection("sqlit:///file")
 
 
-def test_a_transport_whose_package_is_missing_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transport_whose_package_is_missing_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dulse.transport._schemes", {})
     register("needy", "dulse_needs_this_package:DRIVER")
 

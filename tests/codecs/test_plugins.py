@@ -82,6 +82,11 @@ def test_one_that_cannot_be_loaded_is_explained_when_it_is_asked_for(
         fresh.dumps(b"a", name)
 
 
+def test_one_whose_content_type_is_served_already_is_explained_when_it_is_asked_for(fresh: SerializerRegistry) -> None:
+    with pytest.raises(errors.SerializerNotInstalled, match=r"other_json'.*application/json, which 'json' serves"):
+        fresh.dumps(b"a", "other_json")
+
+
 def test_nothing_is_looked_up_for_what_is_there(fresh: SerializerRegistry) -> None:
     fresh.dumps({"a": 1})
     fresh.loads(b"[1]", "application/json", "utf-8", ["json"])

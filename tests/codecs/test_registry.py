@@ -214,6 +214,22 @@ def test_an_unknown_name_cannot_be_accepted() -> None:
         prepare_accept_content(["jsno"])
 
 
+def test_what_a_signal_raises_inside_an_encoder_stays_what_it_is(fresh: SerializerRegistry) -> None:
+    class TimeIsUp(Exception):
+        pass
+
+    signals = [TimeIsUp()]
+
+    def write(data: object) -> str:
+        if signals:
+            raise signals.pop()
+        return str(data)
+
+    fresh.register("slow", write, None, "application/x-slow")
+    with pytest.raises(TimeIsUp):
+        fresh.dumps(1, "slow")
+
+
 def test_what_an_encoder_raises_is_an_encode_error_with_its_cause(fresh: SerializerRegistry) -> None:
     fresh.register("bad", lambda _: str(1 // 0), None, "application/x-bad")
 

@@ -105,7 +105,8 @@ def purge(invocation: Invocation, queue: str, yes: bool) -> None:
 def move(invocation: Invocation, source: str, destination: str, count: int | None) -> None:
     """Move the ready messages of queue SOURCE to queue DESTINATION, as for trying dead letters again.
 
-    Each message is in one of the two at any moment: killed midway, the rest is where it was.
+    Killed midway it loses nothing, and the rest is where it was: each message is in one of the two at any moment.
+    RabbitMQ cannot do that in one step: there, the few that were on their way may be in both.
     """
     moved = 0
     with invocation.connected() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["locate", "reason"]
+__all__ = ["fails", "locate", "reason"]
 
 _MAX_STEPS = 32  # each step encodes the failing part once more, and a longer path tells a reader nothing
 _MAX_REASON = 200  # the words of a foreign error may hold the payload itself
@@ -34,6 +34,15 @@ def locate(data: Any, encode: Callable[[Any], object], error: Exception) -> str:
             return f"{path}: a circular reference back to {ancestors[id(data)]}"
         ancestors[id(data)] = path
     return f"{path}…: nested too deeply ({reason(error)})"
+
+
+def fails(encode: Callable[[Any], object], data: Any) -> bool:
+    """Tell whether `encode` cannot write `data`, by trying."""
+    try:
+        encode(data)
+    except Exception:  # noqa: BLE001 - whatever it is, it is the answer
+        return True
+    return False
 
 
 def _first_failing(data: Any, encode: Callable[[Any], object]) -> tuple[str, Any, Exception] | None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dulse import errors
 from dulse.codecs import json, msgpack, pickle, plugins, text, yaml
-from dulse.codecs.offender import locate, reason
+from dulse.codecs.offender import fails, locate, reason
 from dulse.codecs.packages import NotInstalled
 
 __all__ = [
@@ -142,7 +142,9 @@ class SerializerRegistry:
         except _OWN_WORDS:
             raise
         except Exception as error:
-            raise _encode_error(encoding, data, error) from error
+            if fails(encoder, data):
+                raise _encode_error(encoding, data, error) from error
+            raise  # it is not about the data: a signal's handler raised it in the middle of the encoder
 
     def loads(
         self,
@@ -248,8 +250,13 @@ class SerializerRegistry:
         offers, failures = plugins.find()
         for name, offer in offers.items():
             # What is registered already stays: a message must not change which code reads the next one.
-            if name not in self.name_to_type and offer.content_type not in self.type_to_name:
+            if name in self.name_to_type:
+                continue
+            taken = self.type_to_name.get(offer.content_type)
+            if taken is None:
                 self.register(name, *offer)
+            else:
+                failures[name] = f"an installed package offers it for {offer.content_type}, which {taken!r} serves"
         self._failed_plugins = failures
         return True
 

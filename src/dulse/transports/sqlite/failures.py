@@ -84,7 +84,7 @@ def translate(error: sqlite3.Error, path: str, seconds: float) -> Exception:
 
 def file_failure(error: OSError, path: str) -> Exception:
     """Make the error of dulse for one of the file system's."""
-    kind, text = _OTHER
+    kind, text = _CLOSED_UP
     if error.errno in _DISK_FULL:
         kind, text = _FULL
     elif error.errno in _FORBIDDEN:
