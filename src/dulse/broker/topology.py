@@ -36,6 +36,8 @@ class Route(NamedTuple):
     """The headers of the message counted: don't keep this route for its routing key."""
     targets: tuple[Target, ...]
     """The targets of a message without priority, expiration and delay."""
+    is_limited: bool
+    """One of the queues has a limit, of which a put has something to tell."""
 
 
 class RoutingIndex:
@@ -146,6 +148,7 @@ def _route(reached: Sequence[Reached], guards: tuple[Guard, ...], *, by_headers:
         guards,
         by_headers,
         tuple([target for _, _, target in reached]),
+        any(target.max_count is not None or target.max_bytes is not None for _, _, target in reached),
     )
 
 

@@ -20,12 +20,18 @@ class Capabilities(NamedTuple):
     """Moving a record is one step; otherwise put, then settle: a kill in between makes a duplicate, never a loss."""
     guarded_put: bool = True
     """A put on outdated routing is noticed by the store."""
+    late_answers: bool = False
+    """A put that names its publisher is answered by the next barrier only."""
     exact_limits: bool = True
     """Length limits hold exactly; otherwise they may be exceeded for a moment by competing publishers."""
     priorities: int = 255
     """The highest priority kept apart."""
     max_delay: float | None = None
     """Seconds."""
+    delayed_expiration: bool = True
+    """A delayed message may have a time to live, which begins when the delay is over."""
+    counts_delayed: bool = True
+    """How many messages of a queue are delayed is known."""
     max_lease: float | None = None
     """Seconds a handler may hold a message."""
     max_record: int | None = None

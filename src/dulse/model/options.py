@@ -72,6 +72,10 @@ class VirtualOptions(SharedOptions):
     """Seconds between two looks at a store that cannot wake its clients; None: the store's own pace."""
     body_encoding: Literal["base64"] | None = "base64"
     """How bytes stand in an envelope that is text; None: as they are."""
+    confirm_publish: Literal[False, True, "off", "false", "true"] = False
+    """True: each publish waits until its message is stored, also where the store answers later; see `flush`."""
+    on_unconfirmed: Callable[..., Any] | None = None
+    """Called with a message that the store did not take and the error, on whichever thread learns of it."""
     deadletter_queue: str | None = None
     """Where messages go that no queue wanted; None: nowhere."""
 

@@ -38,6 +38,8 @@ def virtual_driver(
             "lease": chosen.lease,
             "max_hold": chosen.max_hold,
             "unrouted": chosen.deadletter_queue,
+            "waits_for_answers": chosen.confirm_publish in {True, "true"},
+            "on_unconfirmed": chosen.on_unconfirmed,
             "timeout": settings.timeout,
         }
         return make_storage(settings, chosen), about

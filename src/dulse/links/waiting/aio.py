@@ -21,6 +21,7 @@ __all__ = [
     "Mutex",
     "Signal",
     "Spawned",
+    "acquired",
     "carried_through",
     "eagerly",
     "finished",
@@ -37,6 +38,17 @@ _logger = logging.getLogger(__name__)
 
 Lock = asyncio.Lock
 """May be held across waits: `async with lock:`. Its holder must not take it again, although the blocking one may."""
+
+
+async def acquired(lock: asyncio.Lock, seconds: float) -> bool:
+    """Take a lock, for its holder to release; False if that took longer than `seconds`."""
+    if lock.locked():
+        try:
+            async with asyncio.timeout(seconds):
+                return await lock.acquire()
+        except TimeoutError:
+            return False
+    return await lock.acquire()
 
 
 class Mutex:

@@ -26,6 +26,7 @@ __all__ = [
     "Mutex",
     "Signal",
     "Spawned",
+    "acquired",
     "carried_through",
     "eagerly",
     "finished",
@@ -48,6 +49,17 @@ Lock = threading.RLock
 
 Mutex = threading.RLock
 """Never held across a wait, in either form: `with mutex:`. Its holder may take it again."""
+
+
+def acquired(lock: threading.RLock, seconds: float) -> bool:
+    """Take a lock, for its holder to release; False if that took longer than `seconds`."""
+    if lock.acquire(blocking=False):
+        return True
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if lock.acquire(timeout=min(left, _SLICE)):
+            return True
+    return False
 
 
 def sleep(seconds: float) -> None:

@@ -156,6 +156,16 @@ class Putting(StorageBench):
         assert self.drained(storage, "q") == [b"1"]
         assert storage.barrier(PATIENCE)[0] == 1
 
+    def test_a_put_of_nothing_uses_up_its_number(self, storage: Storage) -> None:
+        self.numbered(storage, b"1", 1)
+        self.decided(storage, [], (), ("p", 2))
+
+        self.numbered(storage, b"another 2", 2)
+        self.numbered(storage, b"3", 3)
+
+        assert self.drained(storage, "q") == [b"1", b"3"]
+        assert storage.barrier(PATIENCE)[0] == 3
+
     def test_publishers_are_numbered_apart(self, storage: Storage) -> None:
         self.numbered(storage, b"1", 1, "p")
 

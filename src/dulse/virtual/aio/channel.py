@@ -93,11 +93,15 @@ class VirtualChannel:
         payload: Any = _new(Record, (exchange, routing_key, properties, body))
         if self._seals:
             payload = self._dispatch.seal(payload)
+        puts = (_new(Put, (payload, route.targets, len(body))),)
+        pipeline = self._dispatch.pipeline
+        if pipeline is not None and not route.is_limited:
+            messages = (Outgoing(body, properties, exchange, routing_key),)
+            await pipeline.put(puts, route.guards, messages, self._transport.deadline(timeout))
+            return
         until = None if timeout is None else time.monotonic() + timeout
         try:
-            problems = await self._storage.put(
-                (_new(Put, (payload, route.targets, len(body))),), route.guards, until=until
-            )
+            problems = await self._storage.put(puts, route.guards, until=until)
         except StaleTopology:
             await self._publish([Outgoing(body, properties, exchange, routing_key)], timeout)
             return
@@ -130,7 +134,7 @@ class VirtualChannel:
         raise errors.make(errors.Unroutable, text, message=returned, code=returned.code)
 
     async def flush(self, timeout: float | None = None) -> None:
-        """Write out what was settled; what was published is stored already."""
+        """Write out what was settled, and wait until all that was published is stored; see TransportChannel."""
         await self._transport.flush(timeout)
 
     # ------------------------------------------------------------------------------------------ topology

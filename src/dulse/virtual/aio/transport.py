@@ -11,11 +11,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from dulse import errors
-from dulse.broker.burial import decide_burial
 from dulse.broker.dead_letters import Reason
 from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
@@ -26,8 +24,11 @@ from dulse.policy.clocks import Clock
 from dulse.virtual.aio.audit import Audit
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.aio.channel import VirtualChannel
+from dulse.virtual.aio.closing import end_publishing, give_everything_back
 from dulse.virtual.aio.debts import Debts
 from dulse.virtual.aio.management import VirtualManagement
+from dulse.virtual.aio.parking import route_parked
+from dulse.virtual.aio.pipeline import OnUnconfirmed, Pipeline
 from dulse.virtual.aio.publishing import Dispatch
 from dulse.virtual.aio.roster import Roster
 from dulse.virtual.aio.settlements import Settlements
@@ -61,6 +62,8 @@ class VirtualTransport:
         max_hold: float | None,
         timeout: float,
         unrouted: str | None = None,
+        waits_for_answers: bool = False,
+        on_unconfirmed: OnUnconfirmed | None = None,
     ) -> None:
         self.storage = storage
         self.owner = os.urandom(16).hex()
@@ -86,6 +89,8 @@ class VirtualTransport:
         self._is_open = False
         longest = self.dispatch.restrictions.longest_hold(lease, max_hold)
         self._upkeep = Upkeep(self, lease, longest)
+        if storage.capabilities.late_answers and not waits_for_answers:
+            self.dispatch.pipeline = Pipeline(storage, self._upkeep.answer_soon, on_unconfirmed)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep)
         self.roster = Roster(self)
         self.management = VirtualManagement(self)
@@ -328,13 +333,18 @@ class VirtualTransport:
     # ---------------------------------------------------------------------------------------------- close
 
     async def flush(self, timeout: float | None = None) -> None:
-        """Write out what was settled."""
-        await self.settlements.flush(self.deadline(timeout))
+        """Write out what was settled, and wait until what was published is stored; raises what was not taken."""
+        until = self.deadline(timeout)
+        await self.settlements.flush(until)
+        if self.dispatch.pipeline is not None:
+            await self.dispatch.pipeline.flush(until)
+            await route_parked(self, until)
 
     async def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good.
 
-        Where it is cut short, what was not given back is, like a dead process', when the lease is over.
+        Where it is cut short, what was not given back is, like a dead process', when the lease is over. Raises what was
+        published and not taken, having closed.
         """
         if not self._is_open:
             return
@@ -343,15 +353,10 @@ class VirtualTransport:
         try:
             await self._end_drains()
             await self._upkeep.stop(until)
-            for channel in list(self.channels.values()):
-                await channel.end(until)
-            with self.mutex:
-                self.debts.owe(self.intake.empty(), "unhanded")
-            await self.settlements.write(until)
-            await self.debts.pay(until)
-            await self.catalogue.carry_out(partial(decide_burial, owner=self.owner), until)
-            while await self.storage.forget(self.owner, force=True, until=until):
-                pass
+            try:
+                await end_publishing(self, until)
+            finally:
+                await give_everything_back(self, until)
         finally:
             self.channels.clear()
             await self.storage.close(max(CLOSING, until - time.monotonic()))
@@ -372,6 +377,8 @@ class VirtualTransport:
         self._is_open = False
         self._upkeep.discard()
         self.forget_taken()
+        if self.dispatch.pipeline is not None:
+            self.dispatch.pipeline.discard()
         self._endings.clear()
         for channel in self.channels.values():
             channel.discard()

@@ -15,6 +15,7 @@ from dulse import errors
 from dulse.broker.burial import decide_burial
 from dulse.broker.catalogue import DEFINITION, consumers_group, expiry_group, queue_group
 from dulse.links.waiting.aio import keeper
+from dulse.virtual.aio.parking import route_parked
 
 if TYPE_CHECKING:
     from dulse.virtual.aio.transport import VirtualTransport
@@ -23,6 +24,12 @@ logger = logging.getLogger("dulse.virtual")
 
 SETTLE_WITHIN = 0.010
 """Seconds after which settled deliveries are written although nobody drains."""
+
+ANSWER_WITHIN = 0.010
+"""Seconds after which the answers to what was published are read although nobody publishes more."""
+
+ANSWER_FOR = 1.0
+"""Seconds that this may take: meanwhile publishers wait."""
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at what other processes may have changed."""
@@ -59,6 +66,7 @@ class Upkeep:
         self._limit = min(LONGEST_RUN, lease / 3)
         self._max_hold = max_hold
         self._settle_at = NEVER
+        self._answer_at = NEVER
         self._renew_at = 0.0
         self._look_at = 0.0
         self._promote_at = 0.0
@@ -95,6 +103,12 @@ class Upkeep:
             self._settle_at = time.monotonic() + SETTLE_WITHIN
             keeper().hint(self)
 
+    def answer_soon(self) -> None:
+        """Something was published and not answered: read the answer within milliseconds, unless others do."""
+        if self._answer_at == NEVER:
+            self._answer_at = time.monotonic() + ANSWER_WITHIN
+            keeper().hint(self)
+
     def may_have_died(self) -> bool:
         """Tell whether our lease may have ended since the transport was opened."""
         return self._has_died or time.monotonic() > self.trusted_until
@@ -107,7 +121,7 @@ class Upkeep:
 
     def due(self) -> float:
         """When `run` is to be called next, on time.monotonic()."""
-        return min(self._settle_at, self._renew_at, self._look_at, self._promote_at, self._bury_at)
+        return min(self._settle_at, self._answer_at, self._renew_at, self._look_at, self._promote_at, self._bury_at)
 
     async def run(self) -> None:
         """Do what is due: the renewal first, since all else may be late."""
@@ -118,6 +132,8 @@ class Upkeep:
         if now >= self._settle_at:
             self._settle_at = NEVER
             await self._transport.settlements.write(until)
+        if now >= self._answer_at:
+            await self._read_answers(min(until, now + ANSWER_FOR))
         if now >= self._promote_at:
             await self.promote(until)
         if now >= self._bury_at:
@@ -127,6 +143,20 @@ class Upkeep:
             await self._look(until)
             if await self._transport.audit.look(until):
                 self._look_at = time.monotonic() + LOOK_AGAIN
+
+    async def _read_answers(self, until: float) -> None:
+        """Have what was published answered; where the store cannot be reached, again in a while."""
+        pipeline = self._transport.dispatch.pipeline
+        self._answer_at = NEVER
+        if pipeline is None:
+            return
+        try:
+            await pipeline.answer(until)
+            await route_parked(self._transport, until)
+        except errors.OperationalError as problem:
+            self._answer_at = time.monotonic() + LOOK_EVERY
+            text = "%d publishes are not confirmed yet, which is waited for: %s"
+            logger.warning(text, pipeline.unanswered, problem)
 
     async def _renew_in_time(self, until: float) -> None:
         """Renew, and soon again where that fails: the lease goes on while we wait."""
@@ -158,6 +188,8 @@ class Upkeep:
         self._transport.dispatch.forget_unguarded()
         await self.look_at_consumers(until)
         await self.promote(until)
+        if self._storage.capabilities.late_answers:
+            await route_parked(self._transport, until)
         await self._expire_queues(until)
         if self._transport.debts:
             await self._transport.debts.pay(until)

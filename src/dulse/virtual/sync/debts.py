@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from dulse import errors
 from dulse.broker.dead_letters import Reason
 from dulse.model.records import Leased, Token
+from dulse.virtual.sync.parking import route_again
 from dulse.virtual.sync.setting_aside import set_aside
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dulse.virtual")
 
-Deed = Literal["again", "unhanded", "damaged"] | Reason
+Deed = Literal["again", "unhanded", "damaged", "parked"] | Reason
 """"again": put back, to be delivered again; "unhanded": put back, nobody was handed it; "damaged": set aside;
-a reason: dead-letter or drop."""
+"parked": routed once more; a reason: dead-letter or drop."""
 
 
 class Debts:
@@ -102,6 +103,8 @@ class Debts:
         transport = self._transport
         if deed == "damaged":
             set_aside(transport, leased, until=until)
+        elif deed == "parked":
+            route_again(transport, leased, until)
         elif deed != "again" and deed != "unhanded":  # noqa: PLR1714 - mypy narrows by these only
             try:
                 ours = transport.dispatch.bury(leased, transport.rules_of(leased.queue, until), deed, until)

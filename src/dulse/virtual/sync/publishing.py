@@ -20,6 +20,7 @@ from dulse.model.records import Guard, Leased, Problem, Put, Target
 from dulse.policy.clocks import Clock
 from dulse.virtual.storage import StaleTopology, Storage
 from dulse.virtual.sync.catalogue import Catalogue
+from dulse.virtual.sync.pipeline import Pipeline
 
 logger = logging.getLogger("dulse.virtual")
 
@@ -28,6 +29,12 @@ ROUTES = 10_000
 
 NO_ROUTE = 312
 STALE_ATTEMPTS = 200
+
+
+def _needs_no_answer(message: Outgoing, prepared: tuple[Put, Route]) -> bool:
+    """Tell whether nobody has to know at once what becomes of a message, and all of it would be parked."""
+    _, route = prepared
+    return not (message.mandatory or route.is_limited or "BCC" in (message.properties.get("headers") or {}))
 
 
 class Dispatch:
@@ -52,6 +59,8 @@ class Dispatch:
         self._clock = clock
         self._unrouted = unrouted
         self.restrictions = Restrictions(storage.capabilities)
+        self.pipeline: Pipeline | None = None
+        """Where puts go whose answers nobody waits for; None: the store answers at once, or shall."""
         self._is_guarded = storage.capabilities.guarded_put
         self._forwards = storage.capabilities.atomic_forward
         objects = storage.capabilities.objects
@@ -83,11 +92,15 @@ class Dispatch:
         self._catalogue.forget_routing()
         self.routes.pop((message.exchange, message.routing_key), None)
 
+    def forget_all(self) -> None:
+        """Drop all routes: some are outdated, and nobody says which."""
+        self._catalogue.forget_routing()
+        self.routes.clear()
+
     def forget_unguarded(self) -> None:
         """Drop all routes if the store notices no outdated ones; called every second, and after changes of ours."""
         if not self._is_guarded:
-            self._catalogue.forget_routing()
-            self.routes.clear()
+            self.forget_all()
 
     def prepare(self, message: Outgoing, until: float | None = None) -> tuple[Put, Route]:
         """Decide all about one message: where it goes, how long it lives, what is written."""
@@ -101,14 +114,18 @@ class Dispatch:
         record = Record(message.exchange, message.routing_key, without_blind_copies(properties), message.body)
         return Put(self.seal(record), targets, len(message.body)), route
 
-    def publish(self, messages: Sequence[Outgoing], until: float | None = None) -> list[Returned]:
+    def publish(self, messages: Sequence[Outgoing], until: float) -> list[Returned]:
         """Publish in one step; gives the mandatory messages that no queue wanted.
 
-        Raises Refused naming the first message that a full queue rejected; the others are stored.
+        Raises Refused naming the first message that a full queue rejected; the others are stored. Where the store
+        answers later, and nothing here hangs on its answer, it is not waited for.
         """
         for _ in range(STALE_ATTEMPTS):
             prepared = [self.prepare(message, until) for message in messages]
             guards = dict.fromkeys(guard for _, route in prepared for guard in route.guards)
+            if self.pipeline is not None and all(map(_needs_no_answer, messages, prepared)):
+                self.pipeline.put([put for put, _ in prepared], list(guards), messages, until)
+                return []
             try:
                 problems = self.storage.put([put for put, _ in prepared], list(guards), until=until)
             except StaleTopology:
@@ -158,7 +175,7 @@ class Dispatch:
             put, route = self._prepare_dead(dead, until)
             targets = without_cycles(dead, put.targets)
             self.storage.put([put._replace(targets=targets)], route.guards, until=until)
-            self._enforce_limits(route, until)
+            self.enforce_limits(route, until)
 
     def trim(self, queue: str, rules: QueueRules | None, until: float | None = None) -> None:
         """Take the head of a queue off until it is within its limits; what is dropped is dead-lettered.
@@ -200,7 +217,7 @@ class Dispatch:
             except StaleTopology:
                 self.forget(message)
                 continue
-            self._enforce_limits(route, until)
+            self.enforce_limits(route, until)
             return moved
         text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to forward: try again"
         raise errors.make(errors.StorageBusy, text)
@@ -224,7 +241,7 @@ class Dispatch:
             self.storage.barrier(self._lease_ms / 1000)
         return not self.storage.settle([leased.token], self._owner, until=until)
 
-    def _enforce_limits(self, route: Route, until: float | None) -> None:
+    def enforce_limits(self, route: Route, until: float | None) -> None:
         """Trim what a forward has put over its limits (the store reports that for puts only)."""
         for queue, rules in route.queues:
             if not rules.refuses and (rules.max_length is not None or rules.max_length_bytes is not None):

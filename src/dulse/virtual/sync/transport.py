@@ -12,11 +12,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from dulse import errors
-from dulse.broker.burial import decide_burial
 from dulse.broker.dead_letters import Reason
 from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
@@ -29,8 +27,11 @@ from dulse.virtual.storage import Storage
 from dulse.virtual.sync.audit import Audit
 from dulse.virtual.sync.catalogue import Catalogue
 from dulse.virtual.sync.channel import VirtualChannel
+from dulse.virtual.sync.closing import end_publishing, give_everything_back
 from dulse.virtual.sync.debts import Debts
 from dulse.virtual.sync.management import VirtualManagement
+from dulse.virtual.sync.parking import route_parked
+from dulse.virtual.sync.pipeline import OnUnconfirmed, Pipeline
 from dulse.virtual.sync.publishing import Dispatch
 from dulse.virtual.sync.roster import Roster
 from dulse.virtual.sync.settlements import Settlements
@@ -62,6 +63,8 @@ class VirtualTransport:
         max_hold: float | None,
         timeout: float,
         unrouted: str | None = None,
+        waits_for_answers: bool = False,
+        on_unconfirmed: OnUnconfirmed | None = None,
     ) -> None:
         self.storage = storage
         self.owner = os.urandom(16).hex()
@@ -87,6 +90,8 @@ class VirtualTransport:
         self._is_open = False
         longest = self.dispatch.restrictions.longest_hold(lease, max_hold)
         self._upkeep = Upkeep(self, lease, longest)
+        if storage.capabilities.late_answers and not waits_for_answers:
+            self.dispatch.pipeline = Pipeline(storage, self._upkeep.answer_soon, on_unconfirmed)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep)
         self.roster = Roster(self)
         self.management = VirtualManagement(self)
@@ -327,13 +332,18 @@ class VirtualTransport:
     # ---------------------------------------------------------------------------------------------- close
 
     def flush(self, timeout: float | None = None) -> None:
-        """Write out what was settled."""
-        self.settlements.flush(self.deadline(timeout))
+        """Write out what was settled, and wait until what was published is stored; raises what was not taken."""
+        until = self.deadline(timeout)
+        self.settlements.flush(until)
+        if self.dispatch.pipeline is not None:
+            self.dispatch.pipeline.flush(until)
+            route_parked(self, until)
 
     def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good.
 
-        Where it is cut short, what was not given back is, like a dead process', when the lease is over.
+        Where it is cut short, what was not given back is, like a dead process', when the lease is over. Raises what was
+        published and not taken, having closed.
         """
         if not self._is_open:
             return
@@ -342,15 +352,10 @@ class VirtualTransport:
         try:
             self._end_drains()
             self._upkeep.stop(until)
-            for channel in list(self.channels.values()):
-                channel.end(until)
-            with self.mutex:
-                self.debts.owe(self.intake.empty(), "unhanded")
-            self.settlements.write(until)
-            self.debts.pay(until)
-            self.catalogue.carry_out(partial(decide_burial, owner=self.owner), until)
-            while self.storage.forget(self.owner, force=True, until=until):
-                pass
+            try:
+                end_publishing(self, until)
+            finally:
+                give_everything_back(self, until)
         finally:
             self.channels.clear()
             self.storage.close(max(CLOSING, until - time.monotonic()))
@@ -371,6 +376,8 @@ class VirtualTransport:
         self._is_open = False
         self._upkeep.discard()
         self.forget_taken()
+        if self.dispatch.pipeline is not None:
+            self.dispatch.pipeline.discard()
         self._endings.clear()
         for channel in self.channels.values():
             channel.discard()
