@@ -105,7 +105,7 @@ def test_the_tasks_named_exist() -> None:
 
 
 def test_the_transports_named_are_those_that_are_served() -> None:
-    from dulse.transport import schemes
+    from dulse.drivers import schemes
 
     table = README[README.index("## Transports") :].split("\n## ")[0]
     assert sorted(set(re.findall(r"`(\w+)[+:]", table))) == schemes()

@@ -1,4 +1,4 @@
-"""The contracts between the front ends and a broker: Driver, Transport, TransportChannel, Management; who serves a URL.
+"""The contracts between the front ends and a broker: Driver, Transport, TransportChannel, Management.
 
 A *driver* is found by URL scheme and opens a *transport*: one open link to one broker, or one open store. A transport
 gives *channels*, in AMQP's sense. The front ends know nothing else of a broker. Each contract has a blocking and an
@@ -13,10 +13,8 @@ raised on, as AMQP 0-9-1 §4.2.6 has it: what the channel had not settled goes b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
-from dulse import errors
 from dulse.model.capabilities import Capabilities
 from dulse.model.commands import Command
 from dulse.model.inspection import QueueStatus, WaitingMessage
@@ -327,80 +325,3 @@ class Driver(NamedTuple):
     """Kombu's word for the family of brokers, such as "amqp" or "redis"."""
     driver_version: Callable[[], str] = lambda: "N/A"
     heartbeats: bool = False
-
-
-_AMQP = "dulse.transports.amqp_driver:DRIVER"
-
-_SQL = "dulse.transports.sql_driver:DRIVER"
-
-_schemes: dict[str, str | Driver] = {
-    "amqp": _AMQP,
-    "amqps": _AMQP,
-    "librabbitmq": _AMQP,
-    "pyamqp": _AMQP,
-    "filesystem": "dulse.transports.filesystem_driver:DRIVER",
-    "mariadb": _SQL,
-    "memory": "dulse.transports.memory_driver:DRIVER",
-    "mysql": _SQL,
-    "postgresql": _SQL,
-    "sqla": _SQL,
-    "sqlalchemy": _SQL,
-    "sqlite": "dulse.transports.sqlite_driver:DRIVER",
-}
-
-
-_extras: dict[str, str] = dict.fromkeys(("mariadb", "mysql", "postgresql", "sqla", "sqlalchemy"), "sql")
-"""What has to be installed with dulse for a scheme that needs somebody's client: ``dulse[sql]``."""
-
-
-def register(scheme: str, driver: str | Driver) -> None:
-    """Serve a URL scheme by a driver, given itself or as ``package.module:NAME``."""
-    _schemes[scheme] = driver
-
-
-def schemes() -> list[str]:
-    """Name the URL schemes that are served, without looking for installed plug-ins."""
-    return sorted(_schemes)
-
-
-def find_driver(scheme: str) -> Driver:
-    """Find who serves a URL scheme: ours, registered, or an entry point of the group ``dulse.transports``.
-
-    `scheme` may also be ``package.module:NAME``. UnknownTransport names the known ones.
-    """
-    found = _schemes.get(scheme)
-    if found is None and ":" in scheme:
-        found = scheme
-    if found is None:
-        found = _installed(scheme)
-    if isinstance(found, Driver):
-        return found
-    module, _, name = found.partition(":")
-    try:
-        driver = getattr(import_module(module), name)
-    except ModuleNotFoundError as missing:
-        install = f"'dulse[{_extras[scheme]}]'" if scheme in _extras else missing.name
-        text = f"transport {scheme!r} needs the package {missing.name!r}: pip install {install}"
-        raise errors.make(errors.UnknownTransport, text) from missing
-    if not isinstance(driver, Driver):
-        raise errors.make(errors.UnknownTransport, f"{found!r} is not a dulse transport driver")
-    return driver
-
-
-def _installed(scheme: str) -> str:
-    import difflib
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group="dulse.transports", name=scheme):
-        return point.value
-    near = difflib.get_close_matches(scheme, _schemes, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else "."
-    extras: dict[str, list[str]] = {}
-    for known, extra in sorted(_extras.items()):
-        extras.setdefault(extra, []).append(known)
-    needs = "".join(f" For {', '.join(names)}: pip install 'dulse[{extra}]'." for extra, names in extras.items())
-    raise errors.make(
-        errors.UnknownTransport,
-        f"no transport serves {scheme!r}{hint} Known: {', '.join(schemes())}.{needs} "
-        "Others come with a package of their own.",
-    )

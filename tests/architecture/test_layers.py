@@ -17,6 +17,7 @@ FLOORS = (
     {"codecs", "policy"},
     {"amqp", "broker"},
     {"transport", "links"},
+    {"drivers"},
     {"virtual"},
     {"transports"},
     {"aio", "sync", "loop"},
@@ -26,7 +27,7 @@ FLOORS = (
 """Each may import itself and what stands on a floor above its line here, not its neighbours."""
 
 FRONT_ENDS = {"aio", "sync", "loop"}
-BELOW_FRONT_ENDS = {"errors", "model", "codecs", "policy", "transport", "links"}
+BELOW_FRONT_ENDS = {"errors", "model", "codecs", "policy", "transport", "links", "drivers"}
 """Front ends find brokers by URL scheme, so they need not know any."""
 
 WAITING = {
@@ -79,8 +80,8 @@ LAZY = {
     ("dulse.sync.retrying", "dulse.policy.retry"): "likewise",
     ("dulse.sync.common", "uuid"): "6 ms, for mailboxes only",
     ("dulse.sync.pidbox", "platform"): "5 ms, for mailboxes only",
-    ("dulse.transport", "difflib"): "only an error needs it",
-    ("dulse.transport", "importlib.metadata"): "20 ms, for foreign transports only",
+    ("dulse.drivers", "difflib"): "only an error needs it",
+    ("dulse.drivers", "importlib.metadata"): "20 ms, for foreign transports only",
     ("dulse.virtual.driver", "dulse.virtual.aio.transport"): "the blocking form imports no asyncio",
     ("dulse.virtual.driver", "dulse.virtual.immediate"): "likewise",
     ("dulse.virtual.driver", "dulse.virtual.sync.transport"): "a program uses one form, seldom both",
@@ -91,7 +92,7 @@ LAZY = {
 IMPORTED_BY_NAME = {
     "dulse.codecs.packages": "optional serializers and compressions",
     "dulse.codecs.streams": "compression.zstd exists from Python 3.14 on",
-    "dulse.transport": "a URL scheme names the transport",
+    "dulse.drivers": "a URL scheme names the transport",
 }
 """Who may call import_module."""
 

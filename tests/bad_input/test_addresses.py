@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dulse import Connection, aio, errors
-from dulse.transport import register, schemes
+from dulse.drivers import register, schemes
 
 
 @pytest.mark.parametrize("front", [Connection, aio.Connection])
@@ -31,7 +31,7 @@ def test_a_scheme_that_is_nearly_right_is_suggested() -> None:
 
 
 def test_a_transport_whose_package_is_missing_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dulse.transport._schemes", {})
+    monkeypatch.setattr("dulse.drivers._schemes", {})
     register("needy", "dulse_needs_this_package:DRIVER")
 
     with pytest.raises(errors.UnknownTransport, match="'dulse_needs_this_package': pip install dulse_needs"):

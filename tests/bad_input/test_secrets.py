@@ -12,7 +12,8 @@ import pytest
 
 import dulse
 from dulse import Connection, Exchange, Queue, aio, binding, errors
-from dulse.transport import Driver, Settings, find_driver
+from dulse.drivers import find_driver
+from dulse.transport import Driver, Settings
 
 SECRET = "s3cr3t/w@rd"
 ENCODED = "s3cr3t%2Fw%40rd"

@@ -7,11 +7,12 @@ from random import random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dulse.drivers import find_driver
 from dulse.model.parameters import Parameters, parse_url
 from dulse.model.urls import split_urls
 from dulse.policy.clocks import Clock, SystemClock
 from dulse.policy.failover import failover, strategies
-from dulse.transport import Driver, Observer, Settings, find_driver
+from dulse.transport import Driver, Observer, Settings
 
 if TYPE_CHECKING:
     from dulse.model.options import SharedOptions

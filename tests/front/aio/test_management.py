@@ -9,7 +9,8 @@ import pytest
 from dulse import errors
 from dulse.aio.connection import Connection
 from dulse.aio.entity import Queue
-from dulse.transport import Driver, find_driver
+from dulse.drivers import find_driver
+from dulse.transport import Driver
 
 
 async def declared(connection: Connection, name: str, **options: Any) -> Queue:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from dulse import errors
-from dulse.transport import Driver, Settings, find_driver
+from dulse.drivers import find_driver
+from dulse.transport import Driver, Settings
 
 
 class FaultyBroker:

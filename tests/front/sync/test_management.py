@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 
 from dulse import errors
+from dulse.drivers import find_driver
 from dulse.sync.connection import Connection
 from dulse.sync.entity import Queue
-from dulse.transport import Driver, find_driver
+from dulse.transport import Driver
 
 
 def declared(connection: Connection, name: str, **options: Any) -> Queue:
