@@ -92,6 +92,7 @@ class AmqpManagement:
         _check_name(queue)
         await self._check_type(queue)
         found: list[WaitingMessage] = []
+        newest = 0
         async with self._channel() as channel:
             await channel.execute(DeclareQueue(queue, passive=True))
             while len(found) < count:
@@ -99,6 +100,9 @@ class AmqpManagement:
                 if delivery is None:
                     break
                 found.append(described.waiting(delivery))
+                newest = delivery.delivery_tag
+            if found:  # the end of a channel gives them back as well, but a little later than it is told
+                await channel.reject(newest, requeue=True, multiple=True)
         return found
 
     async def _check_type(self, queue: str) -> None:

@@ -93,6 +93,7 @@ class AmqpManagement:
         _check_name(queue)
         self._check_type(queue)
         found: list[WaitingMessage] = []
+        newest = 0
         with self._channel() as channel:
             channel.execute(DeclareQueue(queue, passive=True))
             while len(found) < count:
@@ -100,6 +101,9 @@ class AmqpManagement:
                 if delivery is None:
                     break
                 found.append(described.waiting(delivery))
+                newest = delivery.delivery_tag
+            if found:  # the end of a channel gives them back as well, but a little later than it is told
+                channel.reject(newest, requeue=True, multiple=True)
         return found
 
     def _check_type(self, queue: str) -> None:
