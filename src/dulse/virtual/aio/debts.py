@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from dulse import errors
 from dulse.broker.dead_letters import Reason
@@ -24,6 +24,10 @@ logger = logging.getLogger("dulse.virtual")
 Deed = Literal["again", "unhanded", "damaged", "parked"] | Reason
 """"again": put back, to be delivered again; "unhanded": put back, nobody was handed it; "damaged": set aside;
 "parked": routed once more; a reason: dead-letter or drop."""
+
+
+AT_ONCE = 100
+"""Records sent on in one step at most: nobody else writes meanwhile."""
 
 
 class Debts:
@@ -67,6 +71,8 @@ class Debts:
             self._paying[id(owed)], self._owed = owed, []  # one step: no signal's handler runs within it
         try:
             await self._put_back(owed, until)
+            if len(owed) > 1:
+                await self._bury_together(owed, until)
             while owed:
                 await self._bury(*owed[0], until)
                 owed.pop(0)
@@ -97,6 +103,22 @@ class Debts:
     async def _may_return(self, leased: Leased, until: float | None) -> bool:
         rules = await self._transport.rules_of(leased.queue, until)
         return rules is None or rules.may_return(leased.deliveries)
+
+    async def _bury_together(self, owed: list[tuple[Leased, Deed]], until: float | None) -> None:
+        """Dead-letter or drop what left one queue for one reason in one step; leaves to `_bury` what cannot go so."""
+        groups: dict[tuple[str, Reason], list[Leased]] = {}
+        for leased, deed in owed:
+            if deed not in {"again", "unhanded", "damaged", "parked"}:
+                groups.setdefault((leased.queue, cast("Reason", deed)), []).append(leased)
+        transport = self._transport
+        for (queue, reason), records in groups.items():
+            rules = await transport.rules_of(queue, until)
+            for start in range(0, len(records), AT_ONCE):
+                part = records[start : start + AT_ONCE]
+                lost, alone = await transport.dispatch.bury_many(part, rules, reason, until)
+                transport.settlements.report_lost(lost)
+                done = {leased.token for leased in part} - {leased.token for leased in alone}
+                owed[:] = [each for each in owed if each[0].token not in done]
 
     async def _bury(self, leased: Leased, deed: Deed, until: float | None) -> None:
         transport = self._transport

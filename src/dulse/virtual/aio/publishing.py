@@ -15,11 +15,11 @@ from dulse.broker.rules import QueueRules
 from dulse.broker.targets import needs_targets, targets_for
 from dulse.broker.topology import Route
 from dulse.model.message import Outgoing, Record, Returned
-from dulse.model.records import Guard, Leased, Problem, Put, Target
+from dulse.model.records import Guard, Leased, Problem, Put, Target, Token
 from dulse.policy.clocks import Clock
 from dulse.virtual.aio.catalogue import Catalogue
 from dulse.virtual.aio.pipeline import Pipeline
-from dulse.virtual.storage import AsyncStorage, StaleTopology
+from dulse.virtual.storage import AsyncStorage, Move, StaleTopology
 
 logger = logging.getLogger("dulse.virtual")
 
@@ -201,6 +201,45 @@ class Dispatch:
         if dead is None:
             return not await self.storage.settle([leased.token], self._owner, until=until)
         return await self._forward(leased, dead, until)
+
+    async def bury_many(
+        self, records: Sequence[Leased], rules: QueueRules | None, reason: Reason, until: float | None = None
+    ) -> tuple[Sequence[Token], list[Leased]]:
+        """Do what `bury` does for records of one queue in one step: tokens no longer ours, and what goes one by one.
+
+        One by one goes whatever meets an obstacle, and all where moving several is no single step.
+        """
+        drops: list[Token] = []
+        moves: list[Move] = []
+        alone: list[Leased] = []
+        routes: dict[int, Route] = {}
+        for leased in records:
+            try:
+                dead = None
+                if rules is not None and rules.dead_letter_exchange is not None:
+                    dead = dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
+                if dead is None:
+                    drops.append(leased.token)
+                    continue
+                put, route = await self._prepare_dead(dead, until)
+            except (errors.ChannelError, errors.NotSupported, errors.DecodeError):
+                alone.append(leased)
+                continue
+            moves.append((leased.token, [put._replace(targets=without_cycles(dead, put.targets))]))
+            routes[id(route)] = route
+        lost = list(await self.storage.settle(drops, self._owner, until=until)) if drops else []
+        if moves and self._forwards:
+            guards = dict.fromkeys(guard for route in routes.values() for guard in route.guards)
+            try:
+                lost += await self.storage.forward_many(moves, self._owner, list(guards), until=until)
+            except StaleTopology:
+                self.forget_all()
+            else:
+                for route in routes.values():
+                    await self.enforce_limits(route, until)
+                moves = []
+        left = {token for token, _ in moves}
+        return lost, alone + [leased for leased in records if leased.token in left]
 
     async def _forward(self, leased: Leased, dead: Record, until: float | None) -> bool:
         """Publish a dead letter in place of a taken record, in one step; False: it was no longer ours."""
