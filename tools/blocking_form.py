@@ -11,9 +11,12 @@ from pieces import Piece, arguments, closing, is_primary, join, split, texts
 PACKAGES = (
     "dulse",
     "dulse.virtual",
+    "dulse.links.redis",
+    "dulse.links.streams",
     "dulse.links.waiting",
     "dulse.testing.conformance",
     "dulse.transports.amqp",
+    "dulse.transports.redis",
     "tests.front",
     "tests.virtual",
 )
@@ -64,7 +67,7 @@ PHRASES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(rf"\b({'|'.join(map(re.escape, PACKAGES))})\.aio\b"), r"\1.sync"),
     (
         re.compile(
-            r"\b((?:src/)?dulse(?:/virtual|/testing/conformance|/transports/amqp)?|tests/front|tests/virtual)/aio\b"
+            r"\b((?:src/)?dulse(?:/virtual|/testing/conformance|/links/redis|/transports/(?:amqp|redis))?|tests/front|tests/virtual)/aio\b"
         ),
         r"\1/sync",
     ),

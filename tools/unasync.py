@@ -22,7 +22,9 @@ PAIRS = {
     "src/dulse/aio": "src/dulse/sync",
     "src/dulse/virtual/aio": "src/dulse/virtual/sync",
     "src/dulse/testing/conformance/aio": "src/dulse/testing/conformance/sync",
+    "src/dulse/links/redis/aio": "src/dulse/links/redis/sync",
     "src/dulse/transports/amqp/aio": "src/dulse/transports/amqp/sync",
+    "src/dulse/transports/redis/aio": "src/dulse/transports/redis/sync",
     "tests/front/aio": "tests/front/sync",
     "tests/virtual/aio": "tests/virtual/sync",
 }

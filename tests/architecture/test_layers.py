@@ -93,6 +93,7 @@ IMPORTED_BY_NAME = {
     "dulse.codecs.packages": "optional serializers and compressions",
     "dulse.codecs.streams": "compression.zstd exists from Python 3.14 on",
     "dulse.drivers": "a URL scheme names the transport",
+    "dulse.links.redis.codec": "hiredis makes it quicker, where it is installed",
 }
 """Who may call import_module."""
 

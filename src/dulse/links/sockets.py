@@ -73,3 +73,13 @@ def unreachable(place: Place, failures: list[OSError]) -> Exception:
     refused = next((each for each in failures if isinstance(each, ConnectionRefusedError)), failures[-1])
     text = f"no broker can be reached at {place} ({refused.strerror or refused}): check host and port"
     return errors.make(errors.ConnectionRefused, text)
+
+
+def no_socket(path: str, problem: OSError) -> Exception:
+    """Build the error for a Unix socket that cannot be connected to."""
+    if isinstance(problem, TimeoutError):
+        return errors.make(
+            errors.DeadlineExceeded, f"nobody answered at the socket {path!r}: is the server overloaded?"
+        )
+    text = f"no server can be reached at the socket {path!r} ({problem.strerror or problem}): check the path and rights"
+    return errors.make(errors.ConnectionRefused, text)

@@ -1,0 +1,1 @@
+"""The asyncio links to Redis; the blocking ones are generated from them."""
