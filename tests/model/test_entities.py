@@ -260,7 +260,7 @@ def test_copies_are_independent() -> None:
         QueueDescription("q", bindings=[BindingDescription(MEDIA, "k")]),
         WithExtra("q", extra=3),  # type: ignore[call-arg]
     ],
-    ids=str,
+    ids=["exchange", "binding", "queue", "queue-of-bindings", "queue-with-extra"],
 )
 def test_entities_survive_pickle_and_deepcopy(entity: QueueDescription) -> None:
     for twin in (pickle.loads(pickle.dumps(entity)), deepcopy(entity)):

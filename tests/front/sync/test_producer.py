@@ -156,7 +156,7 @@ def test_nothing_of_what_is_published_can_be_changed_afterwards(url: str) -> Non
         ({"priority": 256}, errors.InvalidArgument),
         ({"priority": -1}, errors.InvalidArgument),
         ({"routing_key": "k" * 256}, errors.InvalidArgument),
-        ({"headers": {"h": object()}}, errors.EncodeError),
+        ({"headers": {"h": ...}}, errors.EncodeError),
         ({"delay": -1}, errors.InvalidArgument),
         ({"timeout": 0}, errors.InvalidArgument),
         ({"confirm_timeout": -1}, errors.InvalidArgument),
