@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,12 @@ from dulse.policy.retry import RetryPolicy
 
 OnUnconfirmed = Callable[[Outgoing, Exception], Any]
 """Called with a message that the broker did not take, and why; on whichever thread learns of it."""
+
+
+def is_rabbitmq_4(peer_properties: Mapping[str, object]) -> bool:
+    """Tell by what a broker says of itself whether it is RabbitMQ from version 4 on."""
+    version = str(peer_properties.get("version", "")).partition(".")[0]
+    return peer_properties.get("product") == "RabbitMQ" and version.isdigit() and int(version) >= 4  # noqa: PLR2004
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,13 +79,16 @@ class Handing(Core):
             self.ready.extend(kept)
         return found
 
-    def resume(self, port: Port) -> None:
-        """Hand over again what comes on a channel."""
-        if port.held is not None:
-            self.ready.extendleft(reversed(port.held))
-            port.held = None
-            for _ in range(len(self.ready)):
-                self.wake_drainer()
+    def hold_or_release(self, port: Port) -> None:
+        """Hold what comes on a channel that is paused or limited; hand over what was held as far as there is room."""
+        held, is_bound = port.held or [], port.is_paused or port.limit > 0
+        if not held or not port.has_room:
+            port.held = held if is_bound else None
+            return
+        self.ready.extendleft(reversed(held))
+        port.held = [] if is_bound else None
+        for _ in range(len(self.ready)):
+            self.wake_drainer()
 
     # -------------------------------------------------------------------------------------------- flow
 
@@ -144,3 +147,5 @@ class Handing(Core):
         acking, self.acking = self.acking, []
         for port in acking:
             port.send_acks()
+            if port.held:
+                self.hold_or_release(port)

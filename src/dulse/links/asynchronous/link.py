@@ -9,10 +9,12 @@ from typing import Any
 from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.methods import basic
+from dulse.links.amqp_consumer import Consumer
 from dulse.links.amqp_problems import unconfirmed
+from dulse.links.amqp_setup import is_rabbitmq_4
 from dulse.links.asynchronous.core import Status, logger
 from dulse.links.asynchronous.opening import open_wire
-from dulse.links.asynchronous.port import Consumer, Port
+from dulse.links.asynchronous.port import Port
 from dulse.links.asynchronous.pulse import Pulse
 from dulse.links.asynchronous.receiving import Receiving
 from dulse.links.waiting.aio import finished
@@ -171,7 +173,7 @@ class Link(Receiving):
             event = ready.popleft()
             if type(event) is Delivery:
                 port = self.ports[event.channel]
-                if port.held is not None:
+                if port.held is not None and not port.has_room:
                     port.held.append(event)
                     continue
             if not ready and self.unread:
@@ -228,9 +230,20 @@ class Link(Receiving):
         self.remembered.note(command)
 
     async def prefetch(self, port: Port, count: int, *, shared: bool, timeout: float | None = None) -> None:
-        """Bound what is delivered and not settled."""
-        await self.call(port, basic.Qos(prefetch_count=count, global_=shared), timeout)
-        self.remembered.prefetch(port.number, count, shared=shared)
+        """Bound what is delivered and not settled.
+
+        RabbitMQ 4 may deny a bound for a whole channel, and says nothing: there it is kept here, and each consumer
+        started from now on has it for itself at the broker.
+        """
+        kept_here = shared and is_rabbitmq_4(self.need_engine().peer_properties)
+        found = self.remembered.channels.get(port.number)
+        if not kept_here or found is None or not found.prefetch:
+            is_shared = shared and not kept_here
+            await self.call(port, basic.Qos(prefetch_count=count, global_=is_shared), timeout)
+            self.remembered.prefetch(port.number, count, shared=is_shared)
+        if kept_here:
+            port.limit = count
+            self.hold_or_release(port)
 
     async def consume(
         self,
@@ -274,10 +287,8 @@ class Link(Receiving):
     async def set_flow(self, port: Port, active: bool) -> None:
         """Hand nothing of a channel over for now, or go on. RabbitMQ implements no channel.flow of the client's."""
         port.check_open()
-        if active:
-            self.resume(port)
-        elif port.held is None:
-            port.held = []
+        port.is_paused = not active
+        self.hold_or_release(port)
 
     async def recover(self, port: Port, timeout: float | None = None) -> None:
         """Have all that is not settled put back."""

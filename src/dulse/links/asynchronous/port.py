@@ -71,8 +71,11 @@ class Port:
         self.offset = 0
         self.strays: dict[str, deque[Delivery]] = {}
         """By queue: what was got without acknowledgement by a call that was cancelled."""
+        self.is_paused = False
+        self.limit = 0
+        """How much of this channel may be handed out and not settled; 0: no bound, or the broker's."""
         self.held: list[Delivery] | None = None
-        """Deliveries while the flow is paused."""
+        """Deliveries that wait while the flow is paused, or for room; None: nothing holds them."""
         self._waits = setup.waits_for_confirms and setup.confirms
         self._expecting: dict[asyncio.Future[None], tuple[str, str, bytes]] = {}
         """Mandatory messages that are raised for if they come back."""
@@ -326,6 +329,8 @@ class Port:
         if not self.acks.reject(max(tag, 0), requeue, multiple):
             await self.link.refused_by_broker(self, basic.Nack(max(tag, 0), multiple, requeue))
         self.send_acks()
+        if self.held:
+            self.link.hold_or_release(self)
 
     def put_back(self, delivery_tag: int) -> None:
         """Give back one that the program was not handed."""
@@ -349,6 +354,11 @@ class Port:
             self._wire.out.extend(acks.out)
             self._wire.send_soon()
         acks.out = []
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the program may be handed more."""
+        return not self.is_paused and (not self.limit or self.acks.outstanding < self.limit)
 
     # -------------------------------------------------------------------------------------------- states
 
