@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dulse.amqp import properties
+from dulse.amqp.delays import MARK, OUT, exchange_of, restored
 from dulse.amqp.method import Method
 from dulse.model import message
 from dulse.model.message import Properties
@@ -35,6 +36,8 @@ class Delivery(message.Delivery):
         self.delivery_tag = delivery_tag
         self.redelivered = redelivered
         self.exchange, self.routing_key = names
+        if self.exchange == OUT:
+            del self.exchange
         self.body = body
         self.message_count = message_count
         self._header = header
@@ -42,10 +45,16 @@ class Delivery(message.Delivery):
     if not TYPE_CHECKING:  # for a type checker `properties` is simply there
 
         def __getattr__(self, name: str) -> Any:
-            """Decode the properties, whose slot is empty until then."""
+            """Decode the properties, whose slot is empty until then; find the exchange that a delayed message is of."""
+            if name == "exchange":
+                self.exchange = exchange_of(properties.decode(self._header), OUT)
+                return self.exchange
             if name != "properties":
                 raise AttributeError(name)
-            self.properties = found = properties.decode(self._header)
+            found = properties.decode(self._header)
+            if "headers" in found and MARK in found["headers"]:
+                found = restored(found)
+            self.properties = found
             return found
 
 

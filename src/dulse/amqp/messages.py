@@ -5,6 +5,7 @@ from __future__ import annotations
 from struct import Struct
 
 from dulse.amqp import frames, properties
+from dulse.amqp.delays import exchange_of, restored
 from dulse.amqp.delivery import Content
 from dulse.amqp.faults import misuse, unwritable
 from dulse.amqp.methods import basic
@@ -93,6 +94,8 @@ def returned(content: Content) -> Returned:
     method = content.method
     if not isinstance(method, basic.Return):
         raise misuse(f"{content.kind.name} returns no message to its publisher; only basic.return does")
+    properties = content.properties
+    exchange = exchange_of(properties, method.exchange)
     return Returned(
-        method.reply_code, method.reply_text, method.exchange, method.routing_key, content.properties, content.body
+        method.reply_code, method.reply_text, exchange, method.routing_key, restored(properties), content.body
     )

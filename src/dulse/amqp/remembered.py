@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dulse.amqp.commands import method_for
+from dulse.amqp.delays import Ladder
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, confirm
 from dulse.amqp.tables import encode_table
@@ -65,6 +66,8 @@ class Remembered:
 
     def __init__(self) -> None:
         self.channels: dict[int, RememberedChannel] = {}
+        self.ladder = Ladder()
+        """Not ours alone, but messages that are sent again need it, perhaps on a broker that does not know it."""
         self._exchanges: dict[str, DeclareExchange] = {}
         self._queues: dict[str, DeclareQueue] = {}
         self._bindings: dict[_Key, Binding] = {}
@@ -78,7 +81,12 @@ class Remembered:
 
     def topology(self) -> list[Method]:
         """Give what declares and binds everything again, in an order that works."""
-        commands = (*self._exchanges.values(), *self._queues.values(), *self._bindings.values())
+        commands = (
+            *self.ladder.everything(),
+            *self._exchanges.values(),
+            *self._queues.values(),
+            *self._bindings.values(),
+        )
         return [method_for(each) for each in commands]
 
     # ------------------------------------------------------------------------------------------------- topology

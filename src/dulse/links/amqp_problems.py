@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dulse import errors
+from dulse.amqp.delays import exchange_of, restored
 from dulse.amqp.messages import read_written
 from dulse.model.message import Outgoing, Returned
 
@@ -10,7 +11,8 @@ from dulse.model.message import Outgoing, Returned
 def described(data: bytes) -> Outgoing:
     """Give the message that a Writer wrote, for an error to name it."""
     method, properties, body = read_written(data)
-    return Outgoing(body, properties, method.exchange, method.routing_key, method.mandatory)
+    exchange = exchange_of(properties, method.exchange)
+    return Outgoing(body, restored(properties), exchange, method.routing_key, method.mandatory)
 
 
 def named(out: Outgoing) -> str:

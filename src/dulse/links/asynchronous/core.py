@@ -167,6 +167,8 @@ class Core:
 
     def fail(self, message: Unconfirmed, error: Exception) -> None:
         """Tell whoever waits for a message that the broker did not take it, or keep that for the next to come."""
+        if isinstance(error, errors.NotFound):
+            self.remembered.ladder.forget()  # it may be of that that something is gone
         token: Any = message.token
         if token is not None and not token[0].done():
             token[0].set_exception(error)

@@ -14,7 +14,7 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.messages import Writer, written_anew
 from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
-from dulse.links.amqp_delays import refuse_delay
+from dulse.links.amqp_consumer import Consumer
 from dulse.links.amqp_problems import unroutable
 from dulse.links.asynchronous.core import logger, wake
 from dulse.links.asynchronous.wire import MOST_COLLECTED, Wire
@@ -26,24 +26,6 @@ if TYPE_CHECKING:
 _UNBOUNDED = 1 << 60
 _LARGE = 32768
 """Bytes of a message that is sent without waiting for the end of the turn."""
-
-
-class Consumer:
-    """Who gets the deliveries of one consumer tag."""
-
-    __slots__ = ("method", "no_ack", "on_cancel", "on_delivery", "tag")
-
-    def __init__(
-        self,
-        method: basic.Consume,
-        on_delivery: Callable[[Delivery], Any],
-        on_cancel: Callable[[str], Any] | None,
-    ) -> None:
-        self.tag = method.consumer_tag
-        self.method = method
-        self.no_ack = method.no_ack
-        self.on_delivery = on_delivery
-        self.on_cancel = on_cancel
 
 
 class Port:
@@ -111,14 +93,15 @@ class Port:
         Where it waits for the confirm (always, for a mandatory message without a listener) and is cancelled, the
         message stays on its way.
         """
-        if "headers" in properties:
-            refuse_delay(properties)
-        data = self._writer.write(body, properties, exchange, routing_key, mandatory)
+        to = exchange
+        if "headers" in properties and "x-delay" in (properties["headers"] or ()):
+            properties, to = await self.link.postpone(properties, exchange, routing_key, self.link.deadline(timeout))
+        data = self._writer.write(body, properties, to, routing_key, mandatory)
         room = self._room - len(data) - COST
         if room < 0:
             deadline = self.link.deadline(timeout)
             await self._wait_for_room(len(data), deadline, patient=timeout is None)
-            data = self._writer.write(body, properties, exchange, routing_key, mandatory)
+            data = self._writer.write(body, properties, to, routing_key, mandatory)
             room = self._room - len(data) - COST
         self._room = room
         out = self._wire.out
@@ -149,7 +132,8 @@ class Port:
 
     async def _put(self, message: Outgoing, deadline: float, *, patient: bool) -> None:
         body, properties, exchange, routing_key, mandatory = message
-        refuse_delay(properties)
+        if "x-delay" in (properties.get("headers") or ()):
+            properties, exchange = await self.link.postpone(properties, exchange, routing_key, deadline)
         data = self._writer.write(body, properties, exchange, routing_key, mandatory)
         if self._room - len(data) - COST < 0:
             await self._wait_for_room(len(data), deadline, patient=patient)

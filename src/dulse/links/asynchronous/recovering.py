@@ -15,15 +15,15 @@ from dulse.amqp.recheck import Recheck
 from dulse.amqp.recovery import NotRestored, Prospect, Step, prospect, renew, restoration
 from dulse.links.amqp_problems import unconfirmed, verdict
 from dulse.links.amqp_setup import Destination, LinkSetup
-from dulse.links.asynchronous.calling import Calling
 from dulse.links.asynchronous.core import Status, logger
+from dulse.links.asynchronous.delaying import Delaying
 from dulse.links.asynchronous.opening import explained, open_wire
 from dulse.links.asynchronous.port import Port
 from dulse.links.asynchronous.pulse import Pulse
 from dulse.links.asynchronous.wire import Owner, Wire
 
 
-class Recovering(Calling):
+class Recovering(Delaying):
     """The part of a Link that repairs."""
 
     def __init__(self, setup: LinkSetup) -> None:

@@ -12,10 +12,11 @@ from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.expected import Expected
 from dulse.amqp.methods import basic
+from dulse.links.amqp_consumer import Consumer
 from dulse.links.blocking import turns
-from dulse.links.blocking.calling import Calling
+from dulse.links.blocking.delaying import Delaying
 from dulse.links.blocking.line import Call
-from dulse.links.blocking.port import Consumer, Port
+from dulse.links.blocking.port import Port
 from dulse.links.blocking.sending import push
 
 _logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ _HOLD = 0.002
 """Seconds for which finished deliveries may be collected while more are handed over."""
 
 
-class Delivering(Calling):
+class Delivering(Delaying):
     """The part of `Link` that consumes; not for use by itself."""
 
     def drain(self, timeout: float | None = None) -> None:

@@ -12,9 +12,8 @@ from dulse.amqp.acknowledging import Acknowledgements
 from dulse.amqp.confirms import COST, Unconfirmed, Window
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.messages import Writer
-from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
-from dulse.links.amqp_delays import refuse_delay
+from dulse.links.amqp_consumer import Consumer
 from dulse.links.amqp_problems import refusal
 from dulse.links.blocking.line import SPENT, Line
 from dulse.links.blocking.stream import WOULD_BLOCK
@@ -22,25 +21,6 @@ from dulse.model.message import Outgoing, Properties, Returned
 
 if TYPE_CHECKING:
     from dulse.links.blocking.link import Link
-
-
-class Consumer:
-    """Who gets the deliveries of one consumer tag."""
-
-    __slots__ = ("method", "no_ack", "on_cancel", "on_delivery", "tag")
-
-    def __init__(
-        self,
-        method: basic.Consume,
-        on_delivery: Callable[[Delivery], Any],
-        on_cancel: Callable[[str], Any] | None,
-    ) -> None:
-        self.tag = method.consumer_tag
-        self.method = method
-        """How it was started, and is started again after a loss."""
-        self.no_ack = method.no_ack
-        self.on_delivery = on_delivery
-        self.on_cancel = on_cancel
 
 
 class Awaiting:
@@ -119,8 +99,8 @@ class Port:
         A mandatory one without a listener waits until the broker has confirmed or returned it; with one, what came
         back is handed over in a drain or flush.
         """
-        if "headers" in properties:
-            refuse_delay(properties)
+        if "headers" in properties and "x-delay" in (properties["headers"] or ()):
+            properties, exchange, timeout = self.link.postpone(properties, exchange, routing_key, timeout)
         data = self.writer.write(body, properties, exchange, routing_key, mandatory)
         if self.waits or (mandatory and self.on_returned is None):
             self.link.publish_and_wait(self, data, timeout)
@@ -155,16 +135,21 @@ class Port:
     def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Send messages in order; those whose confirms are waited for are waited for together."""
         if self.waits or (self.on_returned is None and any(each.mandatory for each in messages)):
-            for each in messages:
-                refuse_delay(each.properties)
-            write = self.writer.write
-            written = [write(*each) for each in messages]
-            self.link.publish_together(self, written, timeout)
+            self._publish_together(messages, timeout)
             return
         deadline = self.link.deadline(timeout)
         for body, properties, exchange, routing_key, mandatory in messages:
             left = None if timeout is None else max(0.0, deadline - monotonic())
             self.publish(body, properties, exchange, routing_key, mandatory, left)
+
+    def _publish_together(self, messages: Sequence[Outgoing], timeout: float | None) -> None:
+        written: list[bytes] = []
+        for body, properties, exchange, routing_key, mandatory in messages:
+            route, to = properties, exchange
+            if "x-delay" in (properties.get("headers") or ()):
+                route, to, timeout = self.link.postpone(properties, exchange, routing_key, timeout)
+            written.append(self.writer.write(body, route, to, routing_key, mandatory))
+        self.link.publish_together(self, written, timeout)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all that was published here is confirmed; raises what the broker did not take."""
@@ -189,6 +174,8 @@ class Port:
 
     def fail(self, message: Unconfirmed, problem: Exception) -> None:
         """Keep what went wrong with a message for who waits for it, or else for whoever comes; under the lock."""
+        if isinstance(problem, errors.NotFound):
+            self._line.remembered.ladder.forget()  # it may be of that that something is gone
         if isinstance(message.token, Awaiting):
             message.token.problem, message.token.done = problem, True
         else:

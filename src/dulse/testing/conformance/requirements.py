@@ -31,6 +31,15 @@ REQUIREMENTS: Mapping[str, Requirement] = {
     "headers": _exchange_type("headers"),
     "priorities": Requirement("priorities", lambda capabilities: capabilities.priorities > 0, "priority"),
     "delay": Requirement("delays", lambda capabilities: capabilities.max_delay != 0, "delay"),
+    "expiring delays": Requirement(
+        "a time to live of delayed messages",
+        lambda capabilities: capabilities.delayed_expiration,
+        "delayed_expiration",
+    ),
+    "counted delays": Requirement(
+        "counts of the delayed messages of a queue",
+        lambda capabilities: capabilities.counts_delayed,
+    ),
     "order": Requirement("first in, first out", lambda capabilities: capabilities.ordered),
     "exact limits": Requirement("limits that hold exactly", lambda capabilities: capabilities.exact_limits),
     "exact depth": Requirement("exact counts", lambda capabilities: capabilities.exact_depth),

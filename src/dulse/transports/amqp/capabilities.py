@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from dulse.amqp.delays import LONGEST
 from dulse.model.capabilities import Capabilities
 
-CAPABILITIES = Capabilities(atomic_forward=False, peek_marks=True, leases="process", max_delay=0)
+CAPABILITIES = Capabilities(
+    atomic_forward=False,
+    peek_marks=True,
+    leases="process",
+    max_delay=LONGEST / 1000,
+    delayed_expiration=False,
+    counts_delayed=False,
+)

@@ -80,7 +80,7 @@ async def the_header(broker: Broker) -> None:
     assert monotonic() - began >= LATER
 
 
-@case("a time to live begins when the delay is over", requires=DELAY)
+@case("a time to live begins when the delay is over", requires=(*DELAY, "expiring delays"))
 async def time_to_live(broker: Broker) -> None:
     queue = await broker.queue()
     await broker.send(queue, "delayed", delay=1.2, expiration=1)

@@ -9,9 +9,10 @@ from dulse.testing.conformance.aio.listening import listen, ready, take, until
 from dulse.testing.conformance.expecting import expected
 
 PEEK = ("peek",)
+COUNTED = ("peek", "delay", "counted delays")
 
 
-@case("a queue's status counts what is ready, held and delayed, and its consumers", requires=(*PEEK, "delay"))
+@case("a queue's status counts what is ready, held and delayed, and its consumers", requires=COUNTED)
 async def status(broker: Broker) -> None:
     queue = await broker.queue(max_length=100)
     await broker.send(queue, *range(4))

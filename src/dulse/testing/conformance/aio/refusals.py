@@ -31,6 +31,12 @@ async def delay(broker: Broker) -> None:
     await broker.send(queue, "later", delay=1)
 
 
+async def delayed_expiration(broker: Broker) -> None:
+    """Publish a message that is to be delivered later and not to live for ever."""
+    queue = await broker.queue()
+    await broker.send(queue, "later", delay=1, expiration=1)
+
+
 async def peek(broker: Broker) -> None:
     """Look at a queue from outside."""
     queue = await broker.queue()

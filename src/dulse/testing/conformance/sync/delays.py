@@ -81,7 +81,7 @@ def the_header(broker: Broker) -> None:
     assert monotonic() - began >= LATER
 
 
-@case("a time to live begins when the delay is over", requires=DELAY)
+@case("a time to live begins when the delay is over", requires=(*DELAY, "expiring delays"))
 def time_to_live(broker: Broker) -> None:
     queue = broker.queue()
     broker.send(queue, "delayed", delay=1.2, expiration=1)

@@ -10,9 +10,10 @@ from dulse.testing.conformance.sync.broker import Broker
 from dulse.testing.conformance.sync.listening import listen, ready, take, until
 
 PEEK = ("peek",)
+COUNTED = ("peek", "delay", "counted delays")
 
 
-@case("a queue's status counts what is ready, held and delayed, and its consumers", requires=(*PEEK, "delay"))
+@case("a queue's status counts what is ready, held and delayed, and its consumers", requires=COUNTED)
 def status(broker: Broker) -> None:
     queue = broker.queue(max_length=100)
     broker.send(queue, *range(4))

@@ -32,6 +32,12 @@ def delay(broker: Broker) -> None:
     broker.send(queue, "later", delay=1)
 
 
+def delayed_expiration(broker: Broker) -> None:
+    """Publish a message that is to be delivered later and not to live for ever."""
+    queue = broker.queue()
+    broker.send(queue, "later", delay=1, expiration=1)
+
+
 def peek(broker: Broker) -> None:
     """Look at a queue from outside."""
     queue = broker.queue()
