@@ -18,6 +18,7 @@ PACKAGES = (
     "dulse.transports.amqp",
     "dulse.transports.redis",
     "tests.front",
+    "tests.links.redis",
     "tests.virtual",
 )
 """The packages whose member `aio` has a twin `sync`."""
@@ -67,7 +68,7 @@ PHRASES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(rf"\b({'|'.join(map(re.escape, PACKAGES))})\.aio\b"), r"\1.sync"),
     (
         re.compile(
-            r"\b((?:src/)?dulse(?:/virtual|/testing/conformance|/links/redis|/transports/(?:amqp|redis))?|tests/front|tests/virtual)/aio\b"
+            r"\b((?:src/)?dulse(?:/virtual|/testing/conformance|/links/redis|/transports/(?:amqp|redis))?|tests/(?:front|virtual|links/redis))/aio\b"
         ),
         r"\1/sync",
     ),

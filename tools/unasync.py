@@ -26,6 +26,7 @@ PAIRS = {
     "src/dulse/transports/amqp/aio": "src/dulse/transports/amqp/sync",
     "src/dulse/transports/redis/aio": "src/dulse/transports/redis/sync",
     "tests/front/aio": "tests/front/sync",
+    "tests/links/redis/aio": "tests/links/redis/sync",
     "tests/virtual/aio": "tests/virtual/sync",
 }
 """Source folder to generated folder; a source that does not exist is skipped."""

@@ -19,7 +19,7 @@ _FOREIGN = frozenset({2, 18, 19, 20, 21})
 _OTHER_NAME = frozenset({62, 63, 64})
 """X509_V_ERR_… of OpenSSL's x509_vfy.h."""
 
-_NO_TLS = "{place} does not speak TLS: use amqp:// for that port, or the port of the broker's TLS listener"
+_NO_TLS = "{place} does not speak TLS: leave TLS out for that port, or name the port of the broker's TLS listener"
 _NO_VERSION = "{place} and we have no version of TLS in common, and ours are 1.2 and newer ({reason})"
 _NOT_OURS = "{place} does not accept our certificate ({reason}): check ssl's certfile and keyfile"
 _NOT_US = "{place} refuses to speak TLS with us ({reason}): it may want a certificate of ours, or other ciphers"

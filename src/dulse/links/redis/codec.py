@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, Protocol
 
-from dulse import errors
 from dulse.links.redis import resp
-from dulse.links.redis.resp import NOTHING, Command, ErrorReply, Push
+from dulse.links.redis.resp import NOTHING, Command, ErrorReply, Malformed, Push
 
 OLDEST = 3
 """The major version of hiredis from which on pushes are a type of their own, and nothing leaks."""
@@ -35,16 +34,11 @@ def _hiredis() -> Any:
 _FAST = _hiredis()
 
 
-def _broken(words: str) -> Exception:
-    text = f"the peer does not speak Redis' protocol ({words}): check host and port, and whether it wants TLS"
-    return errors.make(errors.ProtocolError, text)
-
-
 def reader() -> Reader:
-    """Make the reader of a connection. It raises ProtocolError."""
+    """Make the reader of a connection. It raises Malformed."""
     if _FAST is None:
         return resp.Parser()
-    made: Reader = _FAST.Reader(protocolError=_broken, replyError=ErrorReply, notEnoughData=NOTHING)
+    made: Reader = _FAST.Reader(protocolError=Malformed, replyError=ErrorReply, notEnoughData=NOTHING)
     return made
 
 

@@ -64,11 +64,6 @@ which Redis does for OOM, READONLY, MISCONF and NOREPLICAS before it begins a sc
 _OTHER: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile("max number of clients"), (errors.ConnectionRefused, "{place} has too many clients (maxclients)")),
     (
-        re.compile("without any password configured|no password is set|called without any password"),
-        (_DENIED, "{place} has no password for this user, and one was given: leave it out, or set one there"),
-    ),
-    (re.compile("invalid password"), (_DENIED, "{place} does not accept this password")),
-    (
         re.compile("DB index is out of range|invalid DB index"),
         (errors.InvalidArgument, "{place} has no such database: its setting `databases` says how many there are"),
     ),
@@ -110,6 +105,12 @@ def is_uncertain(error: BaseException) -> bool:
 def lost(place: object, why: object) -> Exception:
     """Build the error for a connection that broke."""
     return errors.make(errors.ConnectionLost, f"the connection to Redis at {place} broke: {why or 'it was closed'}")
+
+
+def foreign(place: object, why: object) -> Exception:
+    """Build the error for a peer that does not speak the protocol."""
+    text = f"{place} does not answer as Redis does ({why}): check host and port, and whether it wants TLS"
+    return errors.make(errors.ProtocolError, text)
 
 
 def late(place: object, what: str) -> Exception:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from dulse import errors
-
 Word = bytes | str | int
 """One word of a command. Texts go as UTF-8."""
 
@@ -21,6 +19,10 @@ LONGEST_LINE: Final = 64 * 1024
 """Bytes of a line without its end, which no server sends."""
 MOST_ITEMS: Final = 1 << 24
 """Items that one reply may announce."""
+
+
+class Malformed(Exception):
+    """What came is no reply; the text says why."""
 
 
 class ErrorReply(Exception):
@@ -57,7 +59,7 @@ class _Open:
 
 
 class Parser:
-    """Gives the replies in what it is fed, one after the other; raises ProtocolError for what is none."""
+    """Gives the replies in what it is fed, one after the other; raises Malformed for what is none."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -82,7 +84,7 @@ class Parser:
                 return NOTHING
             if isinstance(value, _Open):
                 if len(self._open) >= MOST_LEVELS:
-                    raise _broken(f"nests a reply deeper than {MOST_LEVELS} levels")
+                    raise Malformed(f"a reply is nested deeper than {MOST_LEVELS} levels")
                 if value.size:
                     self._open.append(value)
                     continue
@@ -101,7 +103,7 @@ class Parser:
         end = self._data.find(b"\r\n", self._at)
         if end < 0:
             if len(self._data) - self._at > LONGEST_LINE and self._data[self._at : self._at + 1] not in b"$=!":
-                raise _broken(f"sends a line of more than {LONGEST_LINE} bytes")
+                raise Malformed(f"a line of more than {LONGEST_LINE} bytes")
             return NOTHING
         kind = self._data[self._at : self._at + 1]
         line = bytes(self._data[self._at + 1 : end])
@@ -138,7 +140,7 @@ def _aggregate_or_scalar(kind: bytes, line: bytes) -> Any:
     if kind in b"*~>%|":
         size = _number(line)
         if size > MOST_ITEMS:
-            raise _broken(f"announces a reply of {size} items, and we take {MOST_ITEMS}")
+            raise Malformed(f"a reply of {size} items, and {MOST_ITEMS} are taken")
         if size < 0:
             return None
         if kind in b"%|":
@@ -146,7 +148,7 @@ def _aggregate_or_scalar(kind: bytes, line: bytes) -> Any:
         return _Open(size, [], Push if kind == b">" else list)
     read = _SCALARS.get(kind)
     if read is None:
-        raise _broken(f"sends a reply that begins with {kind!r}")
+        raise Malformed(f"a reply that begins with {kind!r}")
     return read(line)
 
 
@@ -158,14 +160,14 @@ def _number(line: bytes) -> int:
     try:
         return int(line)
     except ValueError:
-        raise _broken(f"sends {line[:40]!r} where a number belongs") from None
+        raise Malformed(f"{line[:40]!r} where a number belongs") from None
 
 
 def _float(line: bytes) -> float:
     try:
         return float(line)
     except ValueError:
-        raise _broken(f"sends {line[:40]!r} where a number belongs") from None
+        raise Malformed(f"{line[:40]!r} where a number belongs") from None
 
 
 _SCALARS: Final[dict[bytes, Callable[[bytes], Any]]] = {
@@ -174,8 +176,3 @@ _SCALARS: Final[dict[bytes, Callable[[bytes], Any]]] = {
     b",": _float,
     b"(": _number,
 }
-
-
-def _broken(what: str) -> Exception:
-    text = f"the peer {what}: it is no Redis, or something stands between"
-    return errors.make(errors.ProtocolError, text)

@@ -38,6 +38,8 @@ class Stream(asyncio.Protocol):
         self._is_woken = False
         self._waiter: asyncio.Future[None] | None = None
         self._end: Exception | None = None
+        self.is_exact = True
+        """What `send` was given is with the kernel when it returns; False: TLS may have kept some of it."""
 
     def __repr__(self) -> str:
         return f"<Stream {'open' if self.is_open else 'closed'}>"
@@ -48,6 +50,7 @@ class Stream(asyncio.Protocol):
         """Begin. What is sent is to be with the kernel, so any buffer makes the sender wait."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=0)
+        self.is_exact = transport.get_extra_info("sslcontext") is None
 
     def data_received(self, data: bytes) -> None:
         """Keep it for the reader."""
@@ -80,7 +83,7 @@ class Stream(asyncio.Protocol):
         return self._end is None and self._loop is asyncio.get_running_loop()
 
     async def send(self, data: bytes, until: float) -> None:
-        """Give all bytes to the kernel; OSError if that cannot be, TimeoutError if not before `until` (monotonic).
+        """Give all bytes to the kernel (see `is_exact`) before `until` (monotonic), or raise TimeoutError or OSError.
 
         After an exception nobody knows how much of it is on its way: close the stream.
         """

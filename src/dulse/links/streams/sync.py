@@ -26,7 +26,7 @@ class Cancelled(BaseException):
 class Stream:
     """One connection, of which one thread at a time sends and reads; any may call `wake`."""
 
-    __slots__ = ("_kept", "_pollable", "_recv", "_send", "_tls", "is_open")
+    __slots__ = ("_kept", "_pollable", "_recv", "_send", "_tls", "is_exact", "is_open")
 
     def __init__(self, connected: socket.socket) -> None:
         self._pollable = Pollable(connected)
@@ -36,12 +36,14 @@ class Stream:
         self._kept = b""
         self.is_open = True
         """False: there is no use in sending."""
+        self.is_exact = True
+        """What `send` was given is with the kernel when it returns."""
 
     def __repr__(self) -> str:
         return f"<{self._pollable!r} {'open' if self.is_open else 'closed'}>"
 
     def send(self, data: bytes, until: float) -> None:
-        """Give all bytes to the kernel; OSError if that cannot be, TimeoutError if not before `until` (monotonic).
+        """Give all bytes to the kernel before `until` (monotonic), or raise TimeoutError; OSError if that cannot be.
 
         After an exception nobody knows how much of it is on its way: close the stream.
         """

@@ -9,8 +9,8 @@ from typing import Any
 from dulse import errors
 from dulse.links.addresses import Place
 from dulse.links.redis import codec
-from dulse.links.redis.problems import late, lost
-from dulse.links.redis.resp import NOTHING
+from dulse.links.redis.problems import foreign, late, lost
+from dulse.links.redis.resp import NOTHING, Malformed
 from dulse.links.streams.aio import Cancelled, Stream
 
 _REPLIES_ON = codec.packed([("CLIENT", "REPLY", "ON")])
@@ -74,8 +74,11 @@ class Line:
             self._give_up(problem, "answer")
             raise
 
-    async def send(self, data: bytes, until: float) -> None:
+    async def send(self, data: bytes, count: int, until: float) -> None:
         """Send packed commands that are not answered; the kernel has all bytes then, and no reply is left unread."""
+        if not self.stream.is_exact:  # only an answer proves that they have left this process
+            await self.exchange(data, count, until)
+            return
         if self._owed:
             await self.exchange(b"", 0, until)
         if not self._is_quiet:
@@ -152,6 +155,8 @@ class Line:
         self.close()
         if isinstance(problem, errors.DulseError):
             return
+        if isinstance(problem, Malformed):
+            raise foreign(self.place, problem) from problem
         if isinstance(problem, TimeoutError):
             raise late(self.place, what) from problem
         if isinstance(problem, OSError):

@@ -10,8 +10,8 @@ from typing import Any
 from dulse import errors
 from dulse.links.addresses import Place
 from dulse.links.redis import codec
-from dulse.links.redis.problems import late, lost
-from dulse.links.redis.resp import NOTHING
+from dulse.links.redis.problems import foreign, late, lost
+from dulse.links.redis.resp import NOTHING, Malformed
 from dulse.links.streams.sync import Cancelled, Stream
 
 _REPLIES_ON = codec.packed([("CLIENT", "REPLY", "ON")])
@@ -75,8 +75,11 @@ class Line:
             self._give_up(problem, "answer")
             raise
 
-    def send(self, data: bytes, until: float) -> None:
+    def send(self, data: bytes, count: int, until: float) -> None:
         """Send packed commands that are not answered; the kernel has all bytes then, and no reply is left unread."""
+        if not self.stream.is_exact:  # only an answer proves that they have left this process
+            self.exchange(data, count, until)
+            return
         if self._owed:
             self.exchange(b"", 0, until)
         if not self._is_quiet:
@@ -153,6 +156,8 @@ class Line:
         self.close()
         if isinstance(problem, errors.DulseError):
             return
+        if isinstance(problem, Malformed):
+            raise foreign(self.place, problem) from problem
         if isinstance(problem, TimeoutError):
             raise late(self.place, what) from problem
         if isinstance(problem, OSError):

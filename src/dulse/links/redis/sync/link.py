@@ -169,6 +169,6 @@ def _nothing(line: Line, limit: float) -> None:
 
 def _send(line: Line, commands: Sequence[Command], scripts: Sequence[Script], limit: float) -> None:
     new = [script for script in scripts if script.digest not in line.scripts]
-    data = codec.packed([*[("SCRIPT", "LOAD", script.source) for script in new], *commands])
-    line.send(data, limit)
+    every = [*[("SCRIPT", "LOAD", script.source) for script in new], *commands]
+    line.send(codec.packed(every), len(every), limit)
     line.scripts.update(script.digest for script in new)

@@ -60,12 +60,16 @@ def _greeted(
 
 def _greet(line: Line, hello: Command, more: list[Command], until: float) -> None:
     answered = sum(command[0] != "PSUBSCRIBE" for command in more)  # a push answers that one
-    replies = line.exchange(codec.packed([hello, *more]), 1 + answered, until)
+    try:
+        replies = line.exchange(codec.packed([hello, *more]), 1 + answered, until)
+    except errors.ConnectionLost as problem:
+        text = f"{line.place} ended the connection instead of answering: is it a port of Redis, and does it want TLS?"
+        raise errors.make(errors.ConnectionLost, text) from problem
     _check(replies[0], line.place)
     line.server = replies[0]
-    while (problem := _first_error(replies)) is not None:
-        if problem.code != "LOADING" or monotonic() + _LOADING_PAUSE > until:
-            raise problem_of(problem, line.place)
+    while (refusal := _first_error(replies)) is not None:
+        if refusal.code != "LOADING" or monotonic() + _LOADING_PAUSE > until:
+            raise problem_of(refusal, line.place)
         sleep(_LOADING_PAUSE)
         replies = line.exchange(codec.packed(more), answered, until)
 
