@@ -6,6 +6,6 @@ often, InnoDB and SQLite use their pages again by themselves. None gives the spa
 
 from __future__ import annotations
 
-from dulse.transports.sql.storage import SQLStorage
+from dulse.transports.sql.alchemy import SQLStorage
 
 __all__ = ["SQLStorage"]

@@ -7,22 +7,21 @@ transactions that waited for each other.
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from random import random
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from dulse import errors
 from dulse.transports.sql import drivers
-from dulse.transports.sql.dialects import Dialect, dialect_of
+from dulse.transports.sql.dialects import Dialect
 from dulse.transports.sql.failures import is_answer, is_lock_trouble, is_lost, translate
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.watch import Watch, Watched
 
-__all__ = ["Connections", "Seat"]
+__all__ = ["Connections", "Seat", "Source"]
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -31,9 +30,6 @@ Work = Callable[Concatenate[Link, Arguments], Result]
 SHORTEST_PAUSE: Final = 0.0005
 LONGEST_PAUSE: Final = 0.02
 """Seconds between two tries to get a lock, by chance a little more or less."""
-
-SHORTEST_CONNECT: Final = 2
-"""Seconds: libpq knows no shorter limit."""
 
 PROBE_SECONDS: Final = 6
 """Within these a server is taken for reachable, also on a machine that is very busy."""
@@ -47,14 +43,31 @@ _left_by_parents: list[Any] = []
 """Connections of a parent process: their sockets are its own, so nothing here may end them in order."""
 
 
+class Source(Protocol):
+    """Where connections to one database come from: an engine of SQLAlchemy, or the settings of somebody else."""
+
+    place: str
+    """The database as errors name it, without password."""
+    error: type[Exception]
+    """The class of all errors of the driver."""
+
+    def connect(self, seconds: float) -> Any:
+        """Make one more connection: what has the driver's own as `dbapi_connection`. Raises the driver's errors."""
+        ...
+
+    def dialect(self) -> Dialect:
+        """Give what the database speaks, after one connection has been made. Raises NotSupported."""
+        ...
+
+
 class Seat:
     """One connection, with what is needed to end a call on it."""
 
     def __init__(self, proxy: Any, dialect: Dialect, place: str, another: Callable[[], Any]) -> None:
-        self._proxy = proxy  # SQLAlchemy's, which holds the driver's
+        self._proxy = proxy  # it holds the driver's
         self.connection = proxy.dbapi_connection
         drivers.set_autocommit(self.connection, dialect.name)
-        self.link = Link(self.connection, dialect, place)
+        self.link = Link(drivers.cursor(self.connection), dialect, place)
         for statement in dialect.prologue:
             self.link.run(statement)
         cancel = partial(drivers.cancel, self.connection, dialect.name, another)
@@ -81,11 +94,11 @@ def _reaches(another: Callable[[], Any]) -> bool:
 class Connections:
     """The connections of one Storage object to one database."""
 
-    def __init__(self, engine: Any, place: str) -> None:
-        self._engine = engine
-        self.place = place
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.place = source.place
         self.dialect: Dialect | None = None
-        self._error: type[Exception] = engine.dialect.dbapi.Error
+        self._error = source.error
         self._seconds = 30.0
         self._begin()
 
@@ -93,7 +106,6 @@ class Connections:
         self.is_open = False
         self._idle: deque[Seat] = deque()
         self._watch = Watch()
-        self._connecting = threading.local()
 
     # --------------------------------------------------------------------------------------------- state
 
@@ -242,35 +254,12 @@ class Connections:
     def connect(self, seconds: float) -> Seat:
         """Make one more connection, for as long as the caller likes."""
         try:
-            proxy = self.raw(seconds)
+            proxy = self._source.connect(seconds)
             if self.dialect is None:
-                self.dialect = dialect_of(self._engine)
-                if self.dialect is None:
-                    text = (
-                        f"{self.place}: dulse keeps its broker in PostgreSQL, MySQL 8, MariaDB 10.6 or SQLite, "
-                        f"not in {self._engine.dialect.name}"
-                    )
-                    raise errors.make(errors.NotSupported, text)
-            return Seat(proxy, self.dialect, self.place, partial(self.raw, PROBE_SECONDS))
+                self.dialect = self._source.dialect()
+            return Seat(proxy, self.dialect, self.place, partial(self._source.connect, PROBE_SECONDS))
         except self._error as error:
             raise translate(error, self.place, connecting=True) from error
-
-    def raw(self, seconds: float) -> Any:
-        """Make one more connection by SQLAlchemy, with whatever an application has told it to do then."""
-        from sqlalchemy import exc
-
-        self._connecting.seconds = max(SHORTEST_CONNECT, round(seconds))
-        try:
-            proxy = self._engine.raw_connection()
-        except exc.DBAPIError as error:
-            raise error.orig if isinstance(error.orig, self._error) else error from error
-        proxy.detach()
-        drivers.forget_timeout(proxy.dbapi_connection)
-        return proxy
-
-    def connect_seconds(self) -> int:
-        """Give how long the connection that this thread makes just now may take."""
-        return getattr(self._connecting, "seconds", SHORTEST_CONNECT)
 
 
 def _do(

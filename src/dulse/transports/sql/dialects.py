@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
-__all__ = ["Dialect", "dialect_of"]
+__all__ = ["Dialect", "dialect_named"]
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,9 @@ _PRAGMAS: Final = (
 )
 
 
-def dialect_of(engine: Any) -> Dialect | None:
-    """Give the dialect of an SQLAlchemy engine that has connected once; None: it is none of those we know."""
-    marker = "?" if engine.dialect.paramstyle == "qmark" else "%s"
-    match engine.dialect.name:
+def dialect_named(name: str, marker: str, *, is_mariadb: bool = False) -> Dialect | None:
+    """Give the dialect of PostgreSQL, SQLite, MySQL or MariaDB, whose driver marks values so; None: it is another."""
+    match name:
         case "postgresql":
             return Dialect(
                 "postgresql", marker, _POSTGRESQL, "BEGIN", _OFTEN_VACUUMED, partial=True, prologue=_PLANNING
@@ -119,7 +118,6 @@ def dialect_of(engine: Any) -> Dialect | None:
         case "sqlite":
             return Dialect("sqlite", marker, _SQLITE, "BEGIN IMMEDIATE", "", partial=True, prologue=_PRAGMAS)
         case "mysql" | "mariadb":
-            is_mariadb = engine.dialect.name == "mariadb" or engine.dialect.is_mariadb
             collation = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
             end = f"ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
             prologue = (_UTC_MARIADB if is_mariadb else _UTC,)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from dulse.transports.sql import drivers
 from dulse.transports.sql.dialects import Dialect
 
 __all__ = ["Link", "channel_of"]
@@ -23,13 +22,12 @@ def channel_of(queue: str) -> str:
 
 
 class Link:
-    """A connection of the driver (PEP 249) in autocommit mode; statements are in our own words, see Dialect."""
+    """A cursor (PEP 249) of a connection; statements are in our own words, see Dialect."""
 
-    def __init__(self, connection: Any, dialect: Dialect, place: str) -> None:
-        self.connection = connection
+    def __init__(self, cursor: Any, dialect: Dialect, place: str) -> None:
         self.dialect = dialect
         self.place = place
-        self._cursor = drivers.cursor(connection)
+        self._cursor = cursor
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Give all rows of a query."""

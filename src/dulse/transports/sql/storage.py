@@ -1,24 +1,23 @@
-"""SQLStorage: the Storage contract on a database, each method the step of another module in one transaction."""
+"""TableStorage: the Storage contract on a database, each method the step of another module in one transaction."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Target, Token
 from dulse.transports.sql import catalogue, looking, owning, putting, schema, sweeping, taking
-from dulse.transports.sql.connections import Connections
-from dulse.transports.sql.engines import make_engine
+from dulse.transports.sql.connections import Connections, Source
 from dulse.transports.sql.names import stored
 from dulse.transports.sql.taking import Taker
 from dulse.transports.sql.waiting import Waiters
 from dulse.virtual.storage import Move, StaleTopology
 
-__all__ = ["SQLStorage"]
+__all__ = ["TableStorage"]
 
 PURGE_STEP: Final = 2000
 """Records purged by one transaction."""
@@ -30,34 +29,23 @@ MAX_RECORD_MYSQL: Final = 12_000_000
 MOST_GUARDS: Final = 8
 
 
-class SQLStorage:
-    """The store of `sqlalchemy+…://`. Any number of threads, processes and machines may use one database.
+class TableStorage:
+    """The store in the tables of a database. Any number of threads, processes and machines may use one.
 
-    `url` is SQLAlchemy's; `engine_options` go to its `create_engine`. `longest_pause` is how many seconds may lie
-    between two looks of an idle consumer where the database tells nobody of changes. `password` gives the one that is
-    valid now.
+    `kind` names the database, such as "postgresql"; with `listens` its driver hears of NOTIFY. `longest_pause` is how
+    many seconds may lie between two looks of an idle consumer where the database tells nobody of changes.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        engine_options: Mapping[str, Any] | None = None,
-        longest_pause: float | None = None,
-        password: Callable[[], str] | None = None,
-    ) -> None:
-        self._engine, place = make_engine(url, dict(engine_options or {}), self._connect_seconds, password)
-        name = self._engine.dialect.name
-        listens = name == "postgresql" and self._engine.dialect.driver in {"psycopg", "psycopg2"}
+    def __init__(self, source: Source, *, kind: str, listens: bool, longest_pause: float | None = None) -> None:
         self._capabilities = Capabilities(
-            max_record=MAX_RECORD_MYSQL if name in {"mysql", "mariadb"} else MAX_RECORD,
+            max_record=MAX_RECORD_MYSQL if kind in {"mysql", "mariadb"} else MAX_RECORD,
             leases="owner",
             wake="push" if listens else "poll",
             durable="machine",
             shared=True,
         )
-        self._takes_at_once = name == "postgresql"
-        self._connections = Connections(self._engine, place)
+        self._takes_at_once = kind == "postgresql"
+        self._connections = Connections(source)
         self._waiters = Waiters(listens=listens, longest_pause=longest_pause)
         self._publisher = ""
         self._begin()
@@ -68,10 +56,7 @@ class SQLStorage:
         self._reborn: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<SQLStorage {self._connections.place}: {'open' if self._connections.is_open else 'closed'}>"
-
-    def _connect_seconds(self) -> int:
-        return self._connections.connect_seconds()
+        return f"<{type(self).__name__} {self._connections.place}: {'open' if self._connections.is_open else 'closed'}>"
 
     @property
     def capabilities(self) -> Capabilities:
