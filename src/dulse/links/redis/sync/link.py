@@ -34,6 +34,7 @@ class RedisLink:
     def __init__(self, settings: Settings, *, greeting: Sequence[Command] = ()) -> None:
         self.settings = settings
         self._greeting = tuple(greeting)
+        self._longest = settings.timeout
         self._lock = Lock()
         self._line: Line | None = None
         self._is_inside = False
@@ -47,6 +48,10 @@ class RedisLink:
     def server(self) -> dict[bytes, Any]:
         """What the server said of itself in answer to HELLO (`version`, `role`, `mode`); empty before `open`."""
         return {} if self._line is None else self._line.server
+
+    def limit(self, seconds: float) -> None:
+        """Have every later call end within so many seconds, and within `answer_timeout` as before."""
+        self._longest = min(seconds, self.settings.timeout)
 
     def open(self, until: float) -> None:
         """Connect before `until` (monotonic), unless that is done already. Errors: as `open_line`."""
@@ -123,7 +128,7 @@ class RedisLink:
     def _run(self, call: Callable[[Line, float], T], until: float | None) -> T:
         """Call with the connection, which nobody else uses meanwhile, and the time (monotonic) at which to end."""
         now = monotonic()
-        limit = now + self.settings.timeout
+        limit = now + self._longest
         if until is not None and until < limit:
             limit = until
         if not acquired(self._lock, limit - now):
