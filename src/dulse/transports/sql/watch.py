@@ -16,7 +16,7 @@ __all__ = ["Watch", "Watched"]
 
 TICK: Final = 0.05
 IDLE_TICKS: Final = 40
-"""Looks at nothing until the thread sleeps: busy programs never pay for waking it."""
+"""Looks at nothing until the thread ends: busy programs never pay for another."""
 
 PROBE_AFTER: Final = 2.0
 """Seconds until a call makes us see whether the server can still be reached."""
@@ -81,22 +81,22 @@ class Watched:
 
 
 class Watch:
-    """The thread of one Storage that looks after its calls; started by the first of them."""
+    """The thread of one Storage that looks after its calls; it ends some time after the last of them."""
 
     def __init__(self) -> None:
         self._running: set[Watched] = set()
-        self._work = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._is_looking = False
 
     def enter(self, watched: Watched, end: float) -> None:
         """Begin a call that has to end by then."""
         watched.enter(end)
         self._running.add(watched)
-        if not self._work.is_set():
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="dulse-sql-watch", daemon=True)
-                self._thread.start()
-            self._work.set()
+        if not self._is_looking:
+            with self._lock:
+                if not self._is_looking:
+                    threading.Thread(target=self._run, name="dulse-sql-watch", daemon=True).start()
+                    self._is_looking = True
 
     def leave(self, watched: Watched) -> None:
         """End a call."""
@@ -113,11 +113,13 @@ class Watch:
                 watched.check(now)
             idle = 0 if running else idle + 1
             if idle > IDLE_TICKS:
-                self._work.clear()
-                if not self._running:  # nobody has entered before it was clear
-                    self._work.wait()
-                self._work.set()
-                idle = 0
+                self._is_looking = False
+                if not self._running:
+                    return
+                with self._lock:
+                    if self._is_looking:  # who entered just now has begun another
+                        return
+                    self._is_looking = True
 
 
 def _begin(work: Callable[..., None], *arguments: object) -> None:
