@@ -21,7 +21,7 @@ from dulse.transports.sql.failures import is_answer, is_lock_trouble, is_lost, t
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.watch import Watch, Watched
 
-__all__ = ["Connections", "Seat", "Source"]
+__all__ = ["PROBE_SECONDS", "Connections", "Seat", "Source", "reaches"]
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -71,7 +71,7 @@ class Seat:
         for statement in dialect.prologue:
             self.link.run(statement)
         cancel = partial(drivers.cancel, self.connection, dialect.name, another)
-        self.watched = Watched(cancel, partial(drivers.cut, self.connection), partial(_reaches, another))
+        self.watched = Watched(cancel, partial(drivers.cut, self.connection), partial(reaches, another))
 
     def close(self) -> None:
         """Close the connection."""
@@ -83,7 +83,8 @@ class Seat:
         _left_by_parents.append((self._proxy, self.connection))
 
 
-def _reaches(another: Callable[[], Any]) -> bool:
+def reaches(another: Callable[[], Any]) -> bool:
+    """Tell whether a server answers one more connection."""
     try:
         another().close()
     except Exception as failure:  # noqa: BLE001 - whatever it is, the server answered if it is not silence
@@ -105,7 +106,7 @@ class Connections:
     def _begin(self) -> None:
         self.is_open = False
         self._idle: deque[Seat] = deque()
-        self._watch = Watch()
+        self.watch = Watch()
 
     # --------------------------------------------------------------------------------------------- state
 
@@ -161,17 +162,15 @@ class Connections:
         *arguments: Arguments.args,
         **named: Arguments.kwargs,
     ) -> Result:
-        end = time.monotonic() + self._seconds
-        if until is not None and until < end:
-            end = until
+        end = self.end_of(until)
         pause = SHORTEST_PAUSE
         while True:
             seat = self._take(end)
-            self._watch.enter(seat.watched, end)
+            self.watch.enter(seat.watched, end)
             try:
                 result = _do(seat.link, how, work, *arguments, **named)
             except self._error as error:
-                self._watch.leave(seat.watched)
+                self.watch.leave(seat.watched)
                 if not (self._recover(seat, error, how) and time.monotonic() < end):
                     raise translate(error, self.place, silent=seat.watched.is_cut) from error
             except UnicodeEncodeError as error:
@@ -183,15 +182,20 @@ class Connections:
                 raise
             except BaseException:
                 # Interrupted at any point: the server ends what was not committed.
-                self._watch.leave(seat.watched)
+                self.watch.leave(seat.watched)
                 seat.close()
                 raise
             else:
-                self._watch.leave(seat.watched)
+                self.watch.leave(seat.watched)
                 self._put_back(seat)
                 return result
             time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret
             pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def end_of(self, until: float | None) -> float:
+        """Give when a call has to end, on time.monotonic()."""
+        end = time.monotonic() + self._seconds
+        return end if until is None else min(until, end)
 
     def _recover(self, seat: Seat, error: Exception, how: str) -> bool:
         """Make a connection good again after an error, or close it; tells whether to try again."""
@@ -205,14 +209,14 @@ class Connections:
 
     def _undo(self, seat: Seat, how: str) -> None:
         """End a transaction that raised, and keep the connection if that works."""
-        self._watch.leave(seat.watched)
+        self.watch.leave(seat.watched)
         try:
             if how:
-                self._watch.enter(seat.watched, time.monotonic() + self._seconds)
+                self.watch.enter(seat.watched, time.monotonic() + self._seconds)
                 seat.link.run("ROLLBACK")
-                self._watch.leave(seat.watched)
+                self.watch.leave(seat.watched)
         except self._error as error:
-            self._watch.leave(seat.watched)
+            self.watch.leave(seat.watched)
             if not is_lost(error, seat.connection) and seat.link.dialect.is_sqlite:
                 self._put_back(seat)  # BEGIN IMMEDIATE was refused: there is no transaction
             else:
@@ -227,23 +231,27 @@ class Connections:
         self, seat: Seat, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
     ) -> Result:
         """Do work of a single statement on a connection that is the caller's own; after an error it is of no use."""
-        self._watch.enter(seat.watched, time.monotonic() + self._seconds)
+        self.watch.enter(seat.watched, time.monotonic() + self._seconds)
         try:
             return work(seat.link, *arguments, **named)
         except self._error as error:
             raise translate(error, self.place, silent=seat.watched.is_cut) from error
         finally:
-            self._watch.leave(seat.watched)
+            self.watch.leave(seat.watched)
 
     # -------------------------------------------------------------------------------------------- seats
 
     def _take(self, end: float) -> Seat:
-        if not self.is_open:
-            raise errors.make(errors.ConnectionClosed, f"{self.place} {CLOSED}")
+        self.must_be_open()
         try:
             return self._idle.pop()
         except IndexError:
             return self.connect(end - time.monotonic())
+
+    def must_be_open(self) -> None:
+        """Raise ConnectionClosed if it is not."""
+        if not self.is_open:
+            raise errors.make(errors.ConnectionClosed, f"{self.place} {CLOSED}")
 
     def _put_back(self, seat: Seat) -> None:
         if seat.watched.is_late or not self.is_open or len(self._idle) >= KEPT:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dulse.model.records import Guard, Problem, Put, Target
+from dulse.transports.sql.limits import Filling, has_limit, mark_uncounted
 from dulse.transports.sql.link import Link, channel_of
 from dulse.transports.sql.names import stored
 from dulse.virtual.storage import StaleTopology
 
-__all__ = ["check_guards", "excess", "has_limit", "last_number", "lock_limits", "put_all", "put_one", "write_records"]
+__all__ = ["check_guards", "last_number", "put_all", "put_one", "write_records"]
 
 COLUMNS: Final = "queue, step, since, dies, due, fresh, size, deliveries, payload"
 VALUES: Final = """
@@ -33,13 +34,6 @@ SELECT DISTINCT queue FROM row
 
 NOW: Final = "SELECT {now}"
 REVISIONS: Final = "SELECT name, revision FROM dulse_group WHERE name IN ({names}) ORDER BY name {share}"
-LOCK_LIMIT: Final = {
-    "postgresql": "INSERT INTO dulse_limited VALUES (%s) ON CONFLICT (queue) DO UPDATE SET queue = excluded.queue",
-    "mysql": "INSERT INTO dulse_limited VALUES (%s) ON DUPLICATE KEY UPDATE queue = VALUES(queue)",
-}
-COUNT: Final = """
-SELECT count(*), coalesce(sum(size), 0) FROM dulse_record WHERE queue = %s AND owner IS NULL AND due IS NULL
-"""
 NUMBER: Final = "SELECT number FROM dulse_publisher WHERE name = %s {lock}"
 DROP_NUMBER: Final = "DELETE FROM dulse_publisher WHERE name = %s"
 SET_NUMBER: Final = "INSERT INTO dulse_publisher VALUES (%s, %s, {now})"
@@ -115,8 +109,13 @@ def put_all(
     guards: Sequence[Guard],
     publisher: tuple[str, int] | None,
     park: str | None,
+    *,
+    locks: bool = True,
 ) -> Sequence[Problem]:
-    """Write everything, or park it; nothing if it is not the publisher's next number."""
+    """Write everything, or park it; nothing if it is not the publisher's next number.
+
+    Without `locks`, in a transaction that may take long, nobody else waits for it: limits hold for what it sees.
+    """
     if publisher is not None and not _count(link, *publisher):
         return ()
     try:
@@ -125,7 +124,7 @@ def put_all(
         if park is None:
             raise
         puts = [put._replace(targets=(Target(park),)) for put in puts]
-    return write_records(link, puts, limited=True)
+    return write_records(link, puts, limited=True, locks=locks)
 
 
 def last_number(link: Link, publisher: str) -> int:
@@ -144,12 +143,21 @@ def _count(link: Link, name: str, number: int) -> bool:
     return True
 
 
-def write_records(link: Link, puts: Sequence[Put], *, limited: bool) -> Sequence[Problem]:
+def write_records(link: Link, puts: Sequence[Put], *, limited: bool, locks: bool = True) -> Sequence[Problem]:
     """Write records into their queues, in order; tell which queues are at their limit."""
-    if limited and any(has_limit(target) for put in puts for target in put.targets):
-        return _write_limited(link, puts)
-    _write(link, [_row(target, put) for put in puts for target in put.targets])
-    return ()
+    limits = [target.queue for put in puts for target in put.targets if has_limit(target)]
+    if not limits or not limited:
+        _write(link, [_row(target, put) for put in puts for target in put.targets])
+        mark_uncounted(link, limits)
+        return ()
+    if not locks:
+        problems = _write_limited(link, puts, Filling.seen(link, limits))
+        mark_uncounted(link, limits)
+        return problems
+    filling = Filling.locked(link, limits)
+    problems = _write_limited(link, puts, filling)
+    filling.remember()
+    return problems
 
 
 def _write(link: Link, rows: Sequence[Row]) -> None:
@@ -168,53 +176,23 @@ def _write(link: Link, rows: Sequence[Row]) -> None:
     )
 
 
-def has_limit(target: Target) -> bool:
-    """Tell whether the queue may be over a limit after a put."""
-    return target.max_count is not None or target.max_bytes is not None
-
-
-def lock_limits(link: Link, queues: Sequence[str]) -> None:
-    """Let nobody else count these queues until the end of the transaction."""
-    if not link.dialect.is_sqlite:
-        for queue in sorted(set(queues)):
-            link.run(LOCK_LIMIT[link.dialect.name], (stored(queue),))
-
-
-def _write_limited(link: Link, puts: Sequence[Put]) -> Sequence[Problem]:
-    limited = [target.queue for put in puts for target in put.targets if has_limit(target)]
-    lock_limits(link, limited)
-    filled = {queue: count(link, queue) for queue in dict.fromkeys(limited)}
+def _write_limited(link: Link, puts: Sequence[Put], filling: Filling) -> list[Problem]:
     rows: list[Row] = []
     problems: list[Problem] = []
     checked: dict[str, tuple[int, Target]] = {}
     for index, put in enumerate(puts):
         for target in put.targets:
             if has_limit(target):
-                number, size = filled[target.queue]
-                if target.refuse and excess(target, number + 1, size + put.size) != (0, 0):
+                if target.refuse and filling.excess(target, 1, put.size) != (0, 0):
                     problems.append(Problem(index, target.queue, -1))
                     continue
                 if not target.refuse:
                     checked[target.queue] = index, target
-            if target.queue in filled and not target.delay_ms:
-                number, size = filled[target.queue]
-                filled[target.queue] = number + 1, size + put.size
+            if not target.delay_ms:
+                filling.add(target.queue, put.size)
             rows.append(_row(target, put))
+    # Counted before anything is written, and what this call writes besides.
+    over = {queue: filling.excess(target) for queue, (_, target) in checked.items()}
     _write(link, rows)
-    for queue, (index, target) in checked.items():
-        over = excess(target, *filled[queue])
-        if over != (0, 0):
-            problems.append(Problem(index, queue, *over))
+    problems += [Problem(checked[queue][0], queue, *by) for queue, by in over.items() if by != (0, 0)]
     return problems
-
-
-def count(link: Link, queue: str) -> tuple[int, int]:
-    """Give the number of the ready records of a queue, and of their bytes."""
-    number, size = link.rows(COUNT, (stored(queue),))[0]
-    return number, int(size)
-
-
-def excess(target: Target, number: int, size: int) -> tuple[int, int]:
-    """Give by how many records and bytes a queue that holds so much is over its limits."""
-    over = 0 if target.max_count is None else max(0, number - target.max_count)
-    return over, 0 if target.max_bytes is None else max(0, size - target.max_bytes)

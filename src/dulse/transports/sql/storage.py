@@ -45,10 +45,13 @@ class TableStorage:
             shared=True,
         )
         self._takes_at_once = kind == "postgresql"
-        self._connections = Connections(source)
+        self._connections = self._connect(source)
         self._waiters = Waiters(listens=listens, longest_pause=longest_pause)
         self._publisher = ""
         self._begin()
+
+    def _connect(self, source: Source) -> Connections:
+        return Connections(source)
 
     def _begin(self) -> None:
         self._numbers = itertools.count(int.from_bytes(os.urandom(7), "big"))
@@ -70,10 +73,13 @@ class TableStorage:
         self._connections.open(seconds)
         try:
             if not self._connections.once(None, schema.is_ours):
-                self._connections.write(None, schema.ensure)
+                self._make_tables()
         except BaseException:
             self._connections.close()
             raise
+
+    def _make_tables(self) -> None:
+        self._connections.write(None, schema.ensure)
 
     def close(self, seconds: float) -> None:
         """Close all connections and end all waits; leases stay."""
