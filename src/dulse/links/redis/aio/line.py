@@ -104,16 +104,13 @@ class Line:
     async def hear(self, until: float) -> bool:
         """Wait for anything to come, a `wake` of the stream, or that time; False: nothing came. Fills `pushes`."""
         try:
+            if self._sort():  # it came together with a reply
+                return True
             data = await self.stream.read(until)
             if not data:
                 return False
             self._take(data)
-            while (value := self._reader.gets()) is not NOTHING:
-                self._partial = 0
-                if isinstance(value, codec.push_type):
-                    self.pushes.append(value)
-                else:
-                    self._owed -= 1
+            self._sort()
             return True
         except Cancelled:
             raise
@@ -124,6 +121,18 @@ class Line:
     def close(self) -> None:
         """Close it, whatever was on its way."""
         self.stream.close()
+
+    def _sort(self) -> bool:
+        """Take all that is there whole; False: nothing was."""
+        found = False
+        while (value := self._reader.gets()) is not NOTHING:
+            found = True
+            self._partial = 0
+            if isinstance(value, codec.push_type):
+                self.pushes.append(value)
+            else:
+                self._owed -= 1
+        return found
 
     async def _reply(self, until: float) -> Any:
         while True:
