@@ -59,6 +59,11 @@ class Meanwhile:
             raise self._failure
 
 
+def in_order_of_their_last_coming(numbers: list[int]) -> list[int]:
+    """Give the numbers once each, in the order of where each came last."""
+    return list(dict.fromkeys(reversed(numbers)))[::-1]
+
+
 def taken(url: str, queue: str) -> list[bytes]:
     """Take all that is in a queue, acknowledged."""
     found = []

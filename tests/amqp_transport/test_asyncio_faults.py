@@ -14,7 +14,7 @@ from dulse import errors
 from dulse.aio import Connection, Message, Queue
 from dulse.testing.proxy import Direction, FaultProxy
 from tests.amqp_transport.asyncio_consuming import consumed
-from tests.amqp_transport.conftest import PATIENCE
+from tests.amqp_transport.conftest import PATIENCE, in_order_of_their_last_coming
 from tests.servers.rabbitmq import RabbitMQ
 
 WINDOW = 1000
@@ -78,7 +78,7 @@ async def test_what_is_sent_again_comes_in_order_before_anything_new(
             await producer.publish(str(number).encode())
         await producer.flush(PATIENCE)
     came = await consumed(rabbitmq.url, name, set(range(total)))
-    assert list(dict.fromkeys(came)) == list(range(total))
+    assert in_order_of_their_last_coming(came) == list(range(total))
 
 
 async def test_resets_while_consuming_lose_nothing(rabbitmq: RabbitMQ, proxy: FaultProxy, name: str) -> None:
