@@ -12,6 +12,9 @@ PYTHON := $(shell for each in python3 python3.11 python3.12 python3.13 python3.1
 	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$each"; break; }; done)
 endif
 
+# Files of tests run side by side, each in one process, so that a server is started where it is needed.
+TESTS := $(IN) -m pytest --numprocesses 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo servers test test-servers test-all check lint types generated layers bench clean python
 
@@ -22,10 +25,10 @@ demo: $(VENV)/demo ## Count the words of a text by two workers, one of them kill
 	$(IN) examples/demo.py $(if $(FILE),"$(FILE)")
 
 test: $(VENV)/dev ## Run the tests, without the slow ones, on servers that they start (ARGS=for pytest)
-	$(IN) -m pytest -m "not slow" $(ARGS)
+	$(TESTS) -m "not slow" $(ARGS)
 
 test-servers: $(VENV)/dev ## Run the slow tests of servers: clusters, RabbitMQ 4 (as root, in a Debian 13 of its own)
-	$(IN) -m pytest -m "server and slow" $(ARGS)
+	$(TESTS) -m "server and slow" $(ARGS)
 
 servers: | python ## Install the servers that the tests start (as root on Debian); without one, its tests are skipped
 	@"$(PYTHON)" tools/servers.py --install

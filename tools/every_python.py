@@ -20,6 +20,7 @@ import environment
 ROOT = environment.ROOT
 SUMMARY = ROOT / "tests" / "last-run.txt"
 UNIT = "not server and not slow and not kill"
+SIDE_BY_SIDE = ["--numprocesses", "2", "--dist", "loadfile"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def run(name: str, python: str, version: str, selection: list[str]) -> Stage:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [python, "-m", "pytest", "-q", f"--junitxml={report}", *selection]
+        command = [python, "-m", "pytest", "-q", *SIDE_BY_SIDE, f"--junitxml={report}", *selection]
         status = subprocess.run(command, check=False, cwd=ROOT).returncode
         if not report.exists():
             return Stage(name, version, note=f"pytest ended with status {status} and no report")
