@@ -6,8 +6,10 @@
     ├── OperationalError            the broker or the way to it: try again later
     │   ├── ConnectionError         the connection (also builtins.ConnectionError)
     │   │   ├── ConnectionLost      it was open and broke
+    │   │   │   └── Reconnecting    and another was not there yet when the call had to end
     │   │   ├── ConnectionRefused   nobody listens, or the host is unknown
     │   │   ├── AuthenticationFailed
+    │   │   ├── VirtualHostRefused  unknown, or not for this user
     │   │   ├── CertificateInvalid  the broker's TLS certificate does not prove who it is
     │   │   ├── ProtocolError       the peer does not speak the protocol
     │   │   └── ConnectionClosed    used after close()
@@ -80,12 +82,22 @@ class ConnectionLost(ConnectionError):
     """An open connection broke."""
 
 
+class Reconnecting(ConnectionLost):
+    """An open connection broke, and the one that takes its place was not there yet when the call had to end."""
+
+
 class ConnectionRefused(ConnectionError):
     """Nobody answers at that address."""
 
 
 class AuthenticationFailed(ConnectionError):
     """The broker does not accept these credentials."""
+
+    retryable = False
+
+
+class VirtualHostRefused(ConnectionError):
+    """The broker has no such virtual host, or does not let this user in."""
 
     retryable = False
 

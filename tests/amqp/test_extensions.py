@@ -97,7 +97,7 @@ def test_a_missing_virtual_host_is_told_with_the_brokers_words() -> None:
     close = connection.Close(530, "NOT_ALLOWED - vhost nowhere not found", 10, 40)
     *_, ended = client.receive(frames.method_frame(0, close.encode(), 4096))
     assert isinstance(ended, Ended)
-    assert isinstance(ended.error, errors.NotAllowed)
+    assert isinstance(ended.error, errors.VirtualHostRefused)
     assert "vhost nowhere not found" in str(ended.error)
 
 

@@ -1,10 +1,8 @@
-"""The table of a link's life is whole, and the way back goes in the right order, whatever the broker refuses."""
+"""The way back goes in the right order, whatever the broker refuses."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dulse import errors
 from dulse.amqp import frames
@@ -12,89 +10,9 @@ from dulse.amqp.confirms import Window
 from dulse.amqp.messages import Writer, read_written
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel, confirm, queue
-from dulse.amqp.recovery import (
-    TABLE,
-    Action,
-    Happening,
-    LinkState,
-    NotRestored,
-    Prospect,
-    Step,
-    prospect,
-    renew,
-    restoration,
-)
+from dulse.amqp.recovery import NotRestored, Step, renew, restoration
 from dulse.amqp.remembered import Remembered
 from dulse.model.commands import BindQueue, DeclareQueue
-
-WALK = st.lists(st.sampled_from(Happening), max_size=60)
-
-
-def walk(happenings: list[Happening]) -> list[tuple[Happening, LinkState, LinkState, tuple[Action, ...]]]:
-    state, seen = LinkState.CONNECTED, []
-    for each in happenings:
-        after, actions = TABLE[each, state]
-        seen.append((each, state, after, actions))
-        state = after
-    return seen
-
-
-def test_every_event_means_something_in_every_state() -> None:
-    assert set(TABLE) == {(happening, state) for happening in Happening for state in LinkState}
-
-
-@given(WALK)
-def test_the_end_is_final(happenings: list[Happening]) -> None:
-    for _, before, after, actions in walk(happenings):
-        if before is LinkState.CLOSED:
-            assert after is LinkState.CLOSED
-            assert not {Action.SEND, Action.CONNECT, Action.RESEND, Action.WAIT} & set(actions)
-
-
-@given(WALK)
-def test_nothing_new_is_sent_between_the_loss_and_the_windows(happenings: list[Happening]) -> None:
-    resent = True
-    for _, _, after, actions in walk(happenings):
-        if Action.CONNECT in actions:
-            resent = False
-        if Action.RESEND in actions:
-            assert actions == (Action.RENEW, Action.RESEND)
-            resent = True
-        if Action.SEND in actions or after is LinkState.CONNECTED:
-            assert resent
-
-
-@given(WALK)
-def test_a_lost_link_is_connected_again_unless_it_was_given_up_or_closed(happenings: list[Happening]) -> None:
-    for happening, before, after, actions in walk(happenings):
-        if happening is Happening.LOST and before is not LinkState.CLOSED:
-            assert (after, actions) == (LinkState.RECONNECTING, (Action.FORGET, Action.CONNECT))
-
-
-@pytest.mark.parametrize("state", LinkState)
-def test_an_ack_never_waits_and_a_tag_of_a_dead_channel_is_dropped(state: LinkState) -> None:
-    after, actions = TABLE[Happening.ACK, state]
-    expected = {
-        LinkState.CONNECTED: Action.COLLECT,
-        LinkState.BACKPRESSURE: Action.COLLECT,
-        LinkState.RECHECKING: Action.DROP,
-        LinkState.RECONNECTING: Action.DROP,
-        LinkState.CLOSED: Action.RAISE,
-    }
-    assert (after, actions) == (state, (expected[state],))
-
-
-@pytest.mark.parametrize("state", LinkState)
-def test_a_forked_child_starts_empty_from_every_state(state: LinkState) -> None:
-    assert TABLE[Happening.FORKED, state] == (LinkState.CLOSED, (Action.RESET,))
-
-
-def test_a_message_that_closes_the_channel_again_fails_by_its_trial() -> None:
-    seen = walk([Happening.CHANNEL_CLOSED, Happening.CHANNEL_CLOSED, Happening.RECHECKED, Happening.PUBLISH])
-    assert [actions for _, _, _, actions in seen] == [(Action.RECHECK,), (Action.FAIL_TRIAL,), (), (Action.SEND,)]
-
-
-# ------------------------------------------------------------------------------------------------------- way back
 
 
 def remembered() -> Remembered:
@@ -201,27 +119,6 @@ def test_a_channel_that_is_refused_is_told_and_left() -> None:
 def test_what_the_dead_connection_still_holds_is_worth_another_attempt(method: Method, error: Exception) -> None:
     with pytest.raises(type(error)):
         go_back(Refusals((method, error)))
-
-
-@pytest.mark.parametrize(
-    ("error", "was_open", "expected"),
-    [
-        (errors.ConnectionLost("reset"), True, Prospect.AGAIN),
-        (ConnectionResetError(), True, Prospect.AGAIN),
-        (errors.ProtocolError("(501) FRAME_ERROR"), True, Prospect.WITH_CARE),
-        (errors.NotAllowed("(530)", code=530), True, Prospect.WITH_CARE),
-        (errors.ConnectionRefused("nobody"), False, Prospect.AGAIN),
-        (errors.DeadlineExceeded("slow"), False, Prospect.AGAIN),
-        (errors.ResourceLocked("held", code=405), False, Prospect.AGAIN),
-        (errors.AccessRefused("ACCESS_REFUSED - queue 'q' in exclusive use", code=403), False, Prospect.AGAIN),
-        (errors.AccessRefused("ACCESS_REFUSED - access to vhost '/' refused", code=403), False, Prospect.NEVER),
-        (errors.AuthenticationFailed("password"), False, Prospect.NEVER),
-        (errors.NotAllowed("no such vhost", code=530), False, Prospect.NEVER),
-        (errors.ProtocolError("HTTP"), False, Prospect.NEVER),
-    ],
-)
-def test_an_end_is_judged_by_where_it_struck(error: Exception, was_open: bool, expected: Prospect) -> None:
-    assert prospect(error, was_open=was_open) is expected
 
 
 def test_a_window_begins_again_in_order_and_unsent() -> None:

@@ -118,7 +118,7 @@ async def test_a_wrong_password(rabbitmq: RabbitMQ) -> None:
 
 
 async def test_an_unknown_virtual_host(rabbitmq: RabbitMQ) -> None:
-    await refused(rabbitmq.url_of("no-such-host"), errors.NotAllowed, "no-such-host")
+    await refused(rabbitmq.url_of("no-such-host"), errors.VirtualHostRefused, "no-such-host.*correct the last part of the URL")
 
 
 async def test_a_port_where_nobody_listens() -> None:

@@ -42,7 +42,7 @@ def test_a_wrong_password(rabbitmq: RabbitMQ) -> None:
 
 
 def test_an_unknown_virtual_host(rabbitmq: RabbitMQ) -> None:
-    with pytest.raises((errors.NotAllowed, errors.ConnectionError), match="missing"):
+    with pytest.raises(errors.VirtualHostRefused, match=r"missing.*correct the last part of the URL"):
         dulse.Connection(rabbitmq.url_of("missing")).connect()
 
 

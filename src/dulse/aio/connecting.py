@@ -92,10 +92,16 @@ class Connecting(BrokerAddress):
 
     async def _persist(self, retrying: Retrying, *, convert: bool = True) -> Session:
         session = self._session
-        if session is not None:
-            if await session.works(self._seconds_to_open):
-                return session
+        while session is not None:
+            try:
+                if await session.works(self._seconds_to_open):
+                    return session
+            except errors.Reconnecting as lost:  # to drop it would lose what it has in flight
+                if await retrying.again(lost, at_once=True):
+                    continue
+                raise retrying.surrender(lost, convert=convert) from None
             await self._drop(session, COLLECT_TIMEOUT)
+            break
         while True:
             try:
                 return await self._connect_around(retrying.errback)
@@ -286,7 +292,13 @@ class Connecting(BrokerAddress):
     async def _verify(self) -> None:
         """After an error that tells of a broken link: let go of the link if that is so."""
         session = self._session
-        if session is not None and not await session.works(self._seconds_to_open):
+        if session is None:
+            return
+        try:
+            works = await session.works(self._seconds_to_open)
+        except errors.Reconnecting:
+            return  # by itself
+        if not works:
             await self._drop(session, COLLECT_TIMEOUT)
 
     # -------------------------------------------------------------------------------------------- close

@@ -131,11 +131,13 @@ class Session:
         return channel
 
     async def works(self, timeout: float) -> bool:
-        """Try whether the broker answers within so many seconds."""
+        """Try whether the broker answers within so many seconds; Reconnecting: the link is being replaced."""
         if not self.is_open:
             return False
         try:
             await self.transport.check(timeout)
+        except errors.Reconnecting:
+            raise
         except errors.OperationalError:
             return False
         return True

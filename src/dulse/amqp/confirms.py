@@ -165,11 +165,12 @@ class Window:
             return
         reached = tag + 1
         if not multiple:
-            self.singles.add(tag)
-            if self.base not in self.singles or len(self.singles) <= len(self.entries) >> 3:
+            is_first = tag == self.base or self.base in self.singles
+            if not is_first or len(self.singles) < len(self.entries) >> 3:
+                self.singles.add(tag)
                 return  # cutting the lists for each single one would cost more than all the rest
             reached = self.base
-        while reached in self.singles:
+        while reached in self.singles or reached == tag:
             reached += 1
         self.weigh()
         count = reached - self.base
@@ -177,7 +178,9 @@ class Window:
         held = self.held - sum(map(len, gone)) - COST * count
         entries, sent, weighed = self.entries[count:], self.sent[count:], self._weighed - count
         extra = self.extra if sent else []
-        singles = {each for each in self.singles if each > reached} if self.singles else self.singles
+        singles = {each for each in self.singles if each > reached} if self.singles else set[int]()
+        if tag > reached:
+            singles.add(tag)
         self.base, self.entries, self.sent, self.extra, self.singles, self.held, self._weighed = (
             reached,
             entries,

@@ -33,6 +33,8 @@ class Session:
         self.heartbeat = 0
         """Seconds, as agreed; 0: none."""
         self.error: Exception | None = None
+        self.is_spoiled = False
+        """What came was no AMQP, and it is us who ended the connection."""
         self.events: list[Event] = []
         """What was taken in and nobody has seen yet."""
         self._channels: dict[int, Channel] = {}
@@ -139,6 +141,7 @@ class Session:
 
     def _give_up(self, error: Exception) -> list[Event]:
         """Tell the peer what it did wrong, as far as it would understand, and fail all calls."""
+        self.is_spoiled = True
         if not self._greeted:
             self.out.append(frames.PROTOCOL_HEADER)
         elif self.state not in {State.GREETING, State.CLOSED}:

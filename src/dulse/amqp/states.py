@@ -76,6 +76,9 @@ def close_error(close: connection.Close | channel.Close, asked: str, state: Stat
             return errors.make(errors.ConnectionLost, f"the broker closed the connection: ({code}) {text}")
         if code == 403 and state is not State.OPEN:
             return errors.make(errors.AuthenticationFailed, f"({code}) {text}; check user name and password")
+        if code == 530 and state is not State.OPEN:
+            advice = "make it, let this user in, or correct the last part of the URL"
+            return errors.make(errors.VirtualHostRefused, f"({code}) {text}; {advice}")
         if code not in ERRORS:
             return errors.make(errors.ProtocolError, f"the broker closed the connection: ({code}) {text}")
     return errors.make(ERRORS.get(code, errors.ChannelError), text, code=code, method=asked)

@@ -8,6 +8,9 @@ from typing import Any
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.methods import basic
 
+NOBODY = "dulse.nobody"
+"""The tag of a consumer that there never is."""
+
 
 class Consumer:
     """One consumer that the broker knows."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+
 from dulse import errors
 from dulse.amqp.delays import exchange_of, restored
+from dulse.amqp.life import Status
 from dulse.amqp.messages import read_written
+from dulse.links.amqp_setup import LinkSetup
 from dulse.model.message import Outgoing, Returned
+
+_logger = logging.getLogger("dulse.links")
 
 
 def described(data: bytes) -> Outgoing:
@@ -42,6 +49,44 @@ def unconfirmed(data: bytes, why: object) -> Exception:
     out = described(data)
     text = f"{named(out)} was sent and not confirmed, and may have arrived: {why}"
     return errors.make(errors.Unconfirmed, text, message=out)
+
+
+def no_connection(status: Status, why: Exception | None) -> Exception:
+    """Build the error that says why nothing can be done on a link."""
+    if status is Status.CLOSED or status is Status.NEW:
+        return errors.make(errors.ConnectionClosed, f"the connection is {status.value}: connect")
+    return errors.make(errors.ConnectionLost, f"the connection is lost: {why}")
+
+
+def no_channel(number: int, why: Exception | None) -> Exception:
+    """Build the error for a channel that is used although it is closed: by the broker, which says why, or by us."""
+    text = f"channel {number} was closed by this program: open another"
+    if why is not None:
+        text = f"channel {number} was closed by the broker: {why}: open another"
+    return errors.make(errors.ChannelClosed, text, code=504)
+
+
+def tell(setup: LinkSetup, data: bytes | None, problem: Exception) -> None:
+    """Have it known that the broker did not take a message: in the log, and by the program's callback."""
+    if data is None:
+        _logger.error("a message was not taken: %s", problem)
+        return
+    out = described(data)
+    _logger.error("%s was not taken: %s", named(out), problem)
+    if setup.on_unconfirmed is None:
+        return
+    try:
+        setup.on_unconfirmed(out, problem)
+    except Exception:
+        _logger.exception("on_unconfirmed failed for %s", named(out))
+
+
+def raise_oldest(problems: Sequence[Exception]) -> None:
+    """Raise the oldest of what was told to nobody, if any; it counts the others."""
+    if problems:
+        if len(problems) > 1:
+            problems[0].add_note(f"{len(problems) - 1} more messages were not taken: on_unconfirmed is told each")
+        raise problems[0]
 
 
 def unroutable(back: Returned) -> Exception:

@@ -9,9 +9,9 @@ from dulse import errors
 from dulse.amqp.commands import may_repeat
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.expected import Expected
+from dulse.amqp.life import Status
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, confirm
-from dulse.links.asynchronous.core import Status
 from dulse.links.asynchronous.handing import Handing
 from dulse.links.asynchronous.port import Port
 from dulse.links.asynchronous.wire import Wire
@@ -90,7 +90,7 @@ class Calling(Handing):
         self.check_open()
         if not await self.until(lambda: self.status is not Status.BROKEN, deadline):
             text = f"{what} was not sent: the connection was lost ({self.error}), and there is no other yet"
-            raise errors.make(errors.DeadlineExceeded, text)
+            raise errors.make(errors.Reconnecting, text)
         self.check_open()
 
     async def _usable(self, port: Port, deadline: float, what: str) -> None:

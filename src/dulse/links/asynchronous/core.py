@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dulse import errors
@@ -14,8 +13,9 @@ from dulse.amqp.confirms import Unconfirmed
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
+from dulse.amqp.life import LINK, Action, Happening, Status
 from dulse.amqp.remembered import Remembered
-from dulse.links.amqp_problems import described, named
+from dulse.links.amqp_problems import no_connection, raise_oldest, tell
 from dulse.links.amqp_setup import LinkSetup
 from dulse.links.asynchronous.wire import Wire
 from dulse.model.message import Returned
@@ -29,19 +29,6 @@ Call = tuple[Callable[[Any], Any], Any]
 """A callback and its argument."""
 
 logger = logging.getLogger("dulse.links")
-
-MOST_TOLD = 20
-"""Messages that the log names until somebody has been told."""
-
-
-class Status(Enum):
-    """Where a link stands."""
-
-    NEW = "not open yet"
-    OPEN = "open"
-    BROKEN = "lost, and being replaced"
-    LOST = "lost for good"
-    CLOSED = "closed"
 
 
 class Core:
@@ -106,9 +93,12 @@ class Core:
 
     def why_not(self) -> Exception:
         """Build the error that says why nothing can be done."""
-        if self.status is Status.CLOSED or self.status is Status.NEW:
-            return errors.make(errors.ConnectionClosed, f"the connection is {self.status.value}: connect")
-        return errors.make(errors.ConnectionLost, f"the connection is lost: {self.error}")
+        return no_connection(self.status, self.error)
+
+    def turn(self, happening: Happening) -> tuple[Action, ...]:
+        """Stand where an event leads, and give what has to be done."""
+        self.status, actions = LINK[happening, self.status]
+        return actions
 
     def check_open(self) -> None:
         """Raise unless it can be used, or is being replaced."""
@@ -173,26 +163,14 @@ class Core:
         if token is not None and not token[0].done():
             token[0].set_exception(error)
             return
-        out = described(message.data)
-        if len(self.problems) < MOST_TOLD:
-            logger.error("%s was not taken: %s", named(out), error)
-        elif len(self.problems) == MOST_TOLD:
-            logger.error("more messages were not taken; on_unconfirmed is called with each")
         self.problems.append(error)
-        if self.setup.on_unconfirmed is not None:
-            try:
-                self.setup.on_unconfirmed(out, error)
-            except Exception:
-                logger.exception("on_unconfirmed failed")
+        tell(self.setup, message.data, error)
 
     def raise_problems(self) -> None:
         """Raise the oldest failure that nobody was told of, and take all of them as told."""
-        if self.problems:
-            problem = self.problems.popleft()
-            if self.problems:
-                problem.add_note(f"{len(self.problems)} more messages were not taken: on_unconfirmed is told each")
-            self.problems.clear()
-            raise problem
+        problems = list(self.problems)
+        self.problems.clear()
+        raise_oldest(problems)
 
 
 def wake(future: asyncio.Future[None]) -> None:

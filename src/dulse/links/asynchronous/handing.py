@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from dulse.amqp.delivery import Delivery
+from dulse.amqp.life import Status
 from dulse.links.amqp_setup import LinkSetup
-from dulse.links.asynchronous.core import Core, Status
+from dulse.links.asynchronous.core import Core
 from dulse.links.asynchronous.port import Port
 
 _TICK = 0.25

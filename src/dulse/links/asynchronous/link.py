@@ -8,11 +8,12 @@ from typing import Any
 
 from dulse import errors
 from dulse.amqp.delivery import Delivery
+from dulse.amqp.life import Action, Happening, Status
 from dulse.amqp.methods import basic
-from dulse.links.amqp_consumer import Consumer
+from dulse.links.amqp_consumer import NOBODY, Consumer
 from dulse.links.amqp_problems import unconfirmed
 from dulse.links.amqp_setup import is_rabbitmq_4
-from dulse.links.asynchronous.core import Status, logger
+from dulse.links.asynchronous.core import logger
 from dulse.links.asynchronous.opening import open_wire
 from dulse.links.asynchronous.port import Port
 from dulse.links.asynchronous.pulse import Pulse
@@ -22,9 +23,6 @@ from dulse.model.commands import Command
 
 _HOLD = 0.002
 """Seconds for which acknowledgements may be collected while more is handed over."""
-
-
-_NOBODY = "dulse.nobody"
 
 
 class Link(Receiving):
@@ -45,14 +43,17 @@ class Link(Receiving):
                     raise
                 self._turn += 1
             else:
-                self.wire, self.status = wire, Status.OPEN
+                if Action.LEAVE in self.turn(Happening.OPENED):
+                    wire.abort()
+                    raise self.why_not()
+                self.wire = wire
                 self.pulse = Pulse(wire)
                 return
 
     async def close(self, timeout: float | None = None) -> None:
         """Send and await what is outstanding, say goodbye, and let go. Raises what the broker did not take."""
         if self.status is Status.NEW or self.status is Status.CLOSED:
-            self.status = Status.CLOSED
+            self.turn(Happening.CLOSE)
             return
         deadline = self.deadline(timeout)
         try:
@@ -60,7 +61,7 @@ class Link(Receiving):
                 await self._flush_last(timeout)
             self.raise_problems()
         finally:
-            self.status = Status.CLOSED
+            self.turn(Happening.CLOSE)
             try:
                 await self._say_goodbye(deadline)
             finally:
@@ -108,7 +109,7 @@ class Link(Receiving):
 
     def discard(self) -> None:
         """Forget everything without a byte to the broker: called in a forked child."""
-        self.status = Status.CLOSED
+        self.turn(Happening.FORKED)
         for port in self.ports.values():
             port.is_open = False
         self.ports = {}
@@ -146,7 +147,7 @@ class Link(Receiving):
                 port.has_settled = False
                 # An acknowledgement has no answer. What the broker says to the end of a consumer that there never was
                 # shows that it has taken everything before.
-                await self.call(port, basic.Cancel(_NOBODY), deadline - self.loop.time())
+                await self.call(port, basic.Cancel(NOBODY), deadline - self.loop.time())
 
     # ------------------------------------------------------------------------------------------- deliver
 

@@ -16,7 +16,7 @@ from dulse.links.tls import tls_failure
 async def open_wire(destination: Destination, owner: Owner, deadline: float) -> Wire:
     """Connect and log in before `deadline` (of the loop's clock).
 
-    Raises ConnectionRefused, AuthenticationFailed, NotAllowed (the virtual host), ProtocolError, CertificateInvalid,
+    Raises ConnectionRefused, AuthenticationFailed, VirtualHostRefused, ProtocolError, CertificateInvalid,
     ConnectionLost, DeadlineExceeded.
     """
     step = "TCP"

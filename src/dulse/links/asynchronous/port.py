@@ -11,11 +11,12 @@ from dulse import errors
 from dulse.amqp.acknowledging import Acknowledgements
 from dulse.amqp.confirms import COST, Window
 from dulse.amqp.delivery import Delivery
+from dulse.amqp.life import CHANNEL, Deed, Standing, Turn
 from dulse.amqp.messages import Writer, written_anew
 from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
 from dulse.links.amqp_consumer import Consumer
-from dulse.links.amqp_problems import unroutable
+from dulse.links.amqp_problems import no_channel, unroutable
 from dulse.links.asynchronous.core import logger, wake
 from dulse.links.asynchronous.wire import MOST_COLLECTED, Wire
 from dulse.model.message import Outgoing, Properties, Returned
@@ -362,16 +363,17 @@ class Port:
         if self.held:
             self.held.clear()
 
+    def turn(self, turn: Turn) -> tuple[Deed, ...]:
+        """Give what an event asks for."""
+        standing = Standing.IN_USE if self.is_open else Standing.SHUT
+        return CHANNEL[turn, standing if self.recheck is None else Standing.RECHECKING].deeds
+
     def check_open(self) -> None:
         """Raise unless the channel can be used."""
         if not self.is_open:
             if isinstance(self.closed_by, errors.ConnectionError):
                 raise self.link.why_not()
-            if self.closed_by is None:
-                text = f"channel {self.number} was closed by this program: open another"
-            else:
-                text = f"channel {self.number} was closed by the broker: {self.closed_by}: open another"
-            raise errors.make(errors.ChannelClosed, text, code=504)
+            raise no_channel(self.number, self.closed_by)
 
     def shut(self, reason: Exception | None) -> None:
         """Be closed for the program."""

@@ -9,13 +9,14 @@ from typing import cast
 
 from dulse import errors
 from dulse.amqp.confirms import Unconfirmed
+from dulse.amqp.life import LINK, Action, Deed, Happening, Status, Turn, after_round, closing, cutting
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
 from dulse.amqp.recheck import Recheck
-from dulse.amqp.recovery import NotRestored, Prospect, Step, prospect, renew, restoration
+from dulse.amqp.recovery import NotRestored, Step, ask, renew, restoration
 from dulse.links.amqp_problems import unconfirmed, verdict
 from dulse.links.amqp_setup import Destination, LinkSetup
-from dulse.links.asynchronous.core import Status, logger
+from dulse.links.asynchronous.core import logger
 from dulse.links.asynchronous.delaying import Delaying
 from dulse.links.asynchronous.opening import explained, open_wire
 from dulse.links.asynchronous.port import Port
@@ -55,31 +56,31 @@ class Recovering(Delaying):
             if not future.done():
                 future.set_exception(expected.error or problem)
         self.calls.clear()
-        if self.status is Status.OPEN:
-            self.status, self.error = Status.BROKEN, problem
-            # Noise on the way is nobody's fault; what the broker closes a connection for may be a message's.
-            self._note_loss(problem, suspicious=not wire.is_spoiled)
-            if self.setup.reconnect_timeout == 0:
-                self.give_up(problem)
-            else:
-                logger.warning("%s; connecting again", problem)
-                self._recovery = self.loop.create_task(self._recover(problem), name="dulse: connect again")
+        actions = self.turn(Happening.LOST if self.setup.reconnect_timeout != 0 else Happening.ENDED)
+        if Action.FORGET in actions:
+            self.error = problem
+            for port in self.ports.values():
+                self._note_loss(port, problem, spoiled=wire.engine.is_spoiled)
+        if Action.REPORT in actions:
+            self._report(problem)
+        if Action.CONNECT in actions:
+            logger.warning("%s; connecting again", problem)
+            self._recovery = self.loop.create_task(self._recover(), name="dulse: connect again")
         self.notify()
 
-    def _note_loss(self, problem: Exception, *, suspicious: bool) -> None:
-        suspicious = suspicious and prospect(problem, was_open=True) is Prospect.WITH_CARE
-        for port in self.ports.values():
-            if port.recheck is not None:
-                if suspicious:
-                    port.recheck.closed(problem)
-                else:
-                    port.recheck.lost()
-            elif suspicious and len(port.window):
-                self.begin_recheck(port, problem)
+    def _note_loss(self, port: Port, problem: Exception, *, spoiled: bool) -> None:
+        deeds = port.turn(cutting(problem, port.unconfirmed, spoiled=spoiled))
+        if Deed.RECHECK in deeds:
+            self.begin_recheck(port, problem)
+        if port.recheck is not None:
+            if Deed.FAIL_TRIAL in deeds:
+                port.recheck.closed(problem)
+            if Deed.REPEAT_TRIAL in deeds:
+                port.recheck.lost()
 
-    async def _recover(self, problem: Exception) -> None:
+    async def _recover(self) -> None:
         try:
-            await self._connect_again(problem)
+            await self._connect_again()
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
@@ -87,30 +88,28 @@ class Recovering(Delaying):
                 logger.exception("%r could not be replaced", self)
             self.give_up(error)
 
-    async def _connect_again(self, problem: Exception) -> None:
+    async def _connect_again(self) -> None:
         setup = self.setup
-        limit = None if setup.reconnect_timeout is None else self.loop.time() + setup.reconnect_timeout
+        began = self.loop.time()
         delays = setup.retry.delays(random)
         while True:
+            failures: list[Exception] = []
             for _ in setup.destinations:
                 try:
                     await self._replace()
                 except errors.DulseError as failure:
-                    problem = failure
-                    if len(setup.destinations) == 1 and _is_final(failure):
-                        raise
+                    failures.append(failure)
                 else:
                     return
                 self._turn += 1
-            delay = next(delays, setup.retry.interval_max)
-            if limit is not None and self.loop.time() + delay > limit:
-                raise problem
-            await asyncio.sleep(delay)
+            if after_round(failures, self.loop.time() - began, setup.reconnect_timeout) is Happening.GAVE_UP:
+                raise failures[-1]
+            await asyncio.sleep(next(delays, setup.retry.interval_max))
 
     async def _replace(self) -> None:
         deadline = self.loop.time() + self.setup.connect_timeout
         wire = await open_wire(self.destination, cast("Owner", self), deadline)
-        if self.status is not Status.BROKEN:
+        if Action.LEAVE in LINK[Happening.REPLACED, self.status].actions:
             wire.abort()
             return
         before = next((port.frame_max for port in self.ports.values()), wire.engine.frame_max)
@@ -121,16 +120,17 @@ class Recovering(Delaying):
             for port in list(self.ports.values()):
                 port.use(wire.engine.writer(port.number), wire)
                 port.is_bare = False
-                if port.recheck is None:
+                if Deed.RENEW in port.turn(Turn.RESTORED):
                     renew(port.window, port.number, wire.engine.frame_max, before)
         except BaseException:
             self.wire = None
             wire.abort()
             raise
-        self.status, self.error = Status.OPEN, None
+        self.turn(Happening.REPLACED)
+        self.error = None
         self.pulse = Pulse(wire)
         for port in list(self.ports.values()):
-            if port.recheck is not None:
+            if Deed.GO_ON in port.turn(Turn.RESTORED):
                 self._spawn(lambda port=port: self._run_recheck(port), port)  # type: ignore[misc]
             else:
                 wire.out.extend(port.window.entries)
@@ -162,28 +162,25 @@ class Recovering(Delaying):
 
     async def _perform(self, wire: Wire, step: Step) -> Exception | None:
         self.check_on(wire)
-        engine = wire.engine
-        if isinstance(step.method, channel.Open):
-            expected = engine.open_channel(step.channel)
-        elif isinstance(step.method, channel.Close):
-            expected = engine.close_channel(step.channel)
-        else:
-            expected = engine.call(step.channel, step.method)
         try:
-            await self.reply_to(expected, wire, self.deadline(None))
+            await self.reply_to(ask(wire.engine, step), wire, self.deadline(None))
         except errors.ChannelError as error:
             return error
         return None
 
     def give_up(self, problem: Exception) -> None:
         """Be lost for good: everything that waits fails, everything unconfirmed is reported."""
-        self.status, self.error = Status.LOST, problem
+        if Action.REPORT in self.turn(Happening.GAVE_UP):
+            self.error = problem
+            self._report(problem)
+            self.notify()
+
+    def _report(self, problem: Exception) -> None:
         logger.error("the connection is lost: %s", problem)
         for port in list(self.ports.values()):
             for message in self.take_unconfirmed(port):
                 self.fail(message, unconfirmed(message.data, problem))
             port.shut(self.why_not())
-        self.notify()
 
     def take_unconfirmed(self, port: Port) -> list[Unconfirmed]:
         """Empty a window and give what the broker has not answered for."""
@@ -200,18 +197,16 @@ class Recovering(Delaying):
             return  # the restoration has refused steps in hand
         self.purge(port)
         port.forget_deliveries()
-        if port.recheck is not None:
+        deeds = port.turn(closing(error, len(port.window)))
+        if Deed.FAIL_TRIAL in deeds:
             port.reopening = error
-            self.notify()
-            return
-        about_publish = getattr(error, "method", "") == basic.Publish.name
-        if len(port.window) and about_publish:
+        if Deed.RECHECK in deeds:
             self.begin_recheck(port, error)
             self._spawn(lambda: self._reopen_and_recheck(port), port)
-        else:
+        if Deed.SHUT in deeds:
             waiting = self.take_unconfirmed(port)
             self.forget_port(port, error)
-            if waiting:
+            if waiting and Deed.MOVE in deeds:
                 self._spawn(lambda: self._send_elsewhere(waiting, error), port)
         self.notify()
 
@@ -299,8 +294,3 @@ class Recovering(Delaying):
         port.recheck = Recheck(prepared, error)
         await self._run_recheck(port)
         await self.close_port(port)
-
-
-def _is_final(failure: Exception) -> bool:
-    """Tell whether a broker that we were connected to will not let us in again; noise on the way to it may pass."""
-    return prospect(failure, was_open=False) is Prospect.NEVER and not isinstance(failure, errors.ProtocolError)

@@ -39,8 +39,6 @@ class Wire(asyncio.Protocol):
         self.out = engine.out
         self.is_ready = False
         """The handshake is done."""
-        self.is_spoiled = False
-        """What came was no AMQP."""
         self.is_scheduled = False
         self.is_congested = False
         """The kernel does not take what was written."""
@@ -78,7 +76,6 @@ class Wire(asyncio.Protocol):
         try:
             events = engine.receive(data)
         except errors.ProtocolError as error:
-            self.is_spoiled = True
             if self.is_ready:
                 self._owner.take(engine.events, len(data))
             self.send_out()
@@ -101,6 +98,8 @@ class Wire(asyncio.Protocol):
         """End."""
         if not self.closed.done():
             self.closed.set_result(None)
+        if isinstance(exc, errors.ProtocolError):  # of what was handed over
+            self.engine.is_spoiled = True
         self.end(exc or ConnectionAbortedError("it ended the connection without a word"))
 
     def pause_writing(self) -> None:

@@ -135,7 +135,7 @@ class Calling(Publishing):
         what = expected.method.name if expected is not None else "what was asked"
         if line.is_broken:
             text = f"the connection is lost ({line.error}) and could not be replaced before {what} had to be answered"
-            return errors.make(errors.ConnectionLost, text)
+            return errors.make(errors.Reconnecting, text)
         return errors.make(errors.DeadlineExceeded, f"the broker did not answer {what} in time")
 
     def check(self, timeout: float | None = None) -> None:
@@ -177,7 +177,7 @@ class Calling(Publishing):
         if not port.is_open:
             return
         try:
-            self.flush(timeout, port)
+            self.await_confirms(timeout, port)
         finally:
             with line.lock:
                 ready, engine = port.is_ready, line.engine

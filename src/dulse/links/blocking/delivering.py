@@ -12,7 +12,7 @@ from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.expected import Expected
 from dulse.amqp.methods import basic
-from dulse.links.amqp_consumer import Consumer
+from dulse.links.amqp_consumer import NOBODY, Consumer
 from dulse.links.blocking import turns
 from dulse.links.blocking.delaying import Delaying
 from dulse.links.blocking.line import Call
@@ -231,6 +231,17 @@ class Delivering(Delaying):
         return reply if isinstance(reply, Delivery) else None
 
     # ------------------------------------------------------------------------------------------- settle
+
+    def flush(self, timeout: float | None = None, port: Port | None = None) -> None:
+        """Send everything, and wait until the broker has taken it; raises what it did not take."""
+        deadline = self.deadline(timeout)
+        self.await_confirms(timeout, port)
+        for each in list(self._line.ports.values()) if port is None else [port]:
+            if each.has_settled and each.is_open:
+                each.has_settled = False
+                # An acknowledgement has no answer. What the broker says to the end of a consumer that there never was
+                # shows that it has taken everything before.
+                self.call(each, basic.Cancel(NOBODY), deadline - monotonic())
 
     def acked(self, *, now: bool = False) -> None:
         """See to it that collected acknowledgements go out: now, where somebody waits for the broker meanwhile."""

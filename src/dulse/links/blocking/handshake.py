@@ -17,7 +17,7 @@ from dulse.links.tls import tls_failure
 def shake_hands(destination: Destination, deadline: float) -> tuple[socket.socket, Engine]:
     """Connect and log in before `deadline` (of time.monotonic); the engine is open then.
 
-    Raises ConnectionRefused, AuthenticationFailed, NotAllowed (the virtual host), ProtocolError, CertificateInvalid,
+    Raises ConnectionRefused, AuthenticationFailed, VirtualHostRefused, ProtocolError, CertificateInvalid,
     ConnectionLost, DeadlineExceeded.
     """
     heartbeat = destination.settings.heartbeat

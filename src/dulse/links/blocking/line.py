@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -12,7 +11,9 @@ from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
+from dulse.amqp.life import LINK, Action, Happening, Status
 from dulse.amqp.remembered import Remembered
+from dulse.links.amqp_problems import no_connection
 from dulse.links.amqp_setup import LinkSetup
 from dulse.links.blocking.stream import Stream
 from dulse.links.waiting.signal_sync import Signal
@@ -30,16 +31,6 @@ class Call(NamedTuple):
 
     callback: Callable[[Any], Any]
     argument: Any
-
-
-class Status(Enum):
-    """Where a link stands."""
-
-    NEW = "not open yet"
-    OPEN = "open"
-    BROKEN = "lost, and being replaced"
-    LOST = "lost for good"
-    CLOSED = "closed"
 
 
 class Line:
@@ -138,6 +129,11 @@ class Line:
         """Tell whether there is no connection, and none is being made."""
         return self.status is not Status.OPEN and self.status is not Status.BROKEN
 
+    def turn(self, happening: Happening) -> tuple[Action, ...]:
+        """Stand where an event leads, and give what has to be done; called under the lock."""
+        self.status, actions = LINK[happening, self.status]
+        return actions
+
     def need_engine(self) -> Engine:
         """Give the engine of an open link; raises what ended it."""
         if self.status is not Status.OPEN or self.engine is None:
@@ -146,9 +142,7 @@ class Line:
 
     def why_not(self) -> Exception:
         """Build the error that says why nothing can be done."""
-        if self.status is Status.CLOSED or self.status is Status.NEW:
-            return errors.make(errors.ConnectionClosed, f"the connection is {self.status.value}: connect")
-        return errors.make(errors.ConnectionLost, f"the connection is lost: {self.error}")
+        return no_connection(self.status, self.error)
 
     def tell(self) -> None:
         """Have all who wait look again, the one who waits for the socket too."""

@@ -12,14 +12,14 @@ from typing import TypeVar
 from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
+from dulse.amqp.life import Action, Deed, Happening, closing
 from dulse.amqp.messages import Writer, written_anew
-from dulse.amqp.methods import basic
 from dulse.amqp.states import State
 from dulse.links.amqp_setup import LinkSetup
 from dulse.links.blocking import turns
 from dulse.links.blocking.delivering import Delivering
 from dulse.links.blocking.handshake import shake_hands
-from dulse.links.blocking.line import Line, Status
+from dulse.links.blocking.line import Line
 from dulse.links.blocking.mending import Mender
 from dulse.links.blocking.port import Port
 from dulse.links.blocking.sending import forget_sent, push
@@ -43,7 +43,7 @@ class Link(Delivering):
         super().__init__(Line(setup))
         self._setup = setup
         self._tending: Tending | None = None
-        self._mender = Mender(self._line, self.broke)
+        self._mender = Mender(self._line, self.broke, self.report)
 
     def __repr__(self) -> str:
         return f"<Link {self._line!r}>"
@@ -60,10 +60,12 @@ class Link(Delivering):
         connected, engine = self._connect(monotonic() + timeout)
         line = self._line
         with line.lock:
+            if Action.LEAVE in line.turn(Happening.OPENED):
+                connected.close()
+                raise line.why_not()
             line.stream = Stream(connected)
             line.send = line.stream.send
             line.engine, line.frame_max = engine, engine.frame_max
-            line.status = Status.OPEN
         self._tending = Tending(self, line)
         line.call_keeper = self._call_keeper
         keeper().add(self._tending)
@@ -90,7 +92,7 @@ class Link(Delivering):
         deadline = self.deadline(timeout)
         try:
             if self.is_open:
-                self.flush(deadline - monotonic())
+                self.await_confirms(deadline - monotonic())
         except errors.OperationalError as late:
             _logger.debug("%r is closed before all was confirmed: %s", self, late)
         finally:
@@ -117,9 +119,11 @@ class Link(Delivering):
     def _let_go(self) -> None:
         line = self._line
         with line.lock:
-            stream, line.stream, line.status = line.stream, None, Status.CLOSED
+            stream, line.stream = line.stream, None
+            reports = Action.REPORT in line.turn(Happening.CLOSE)
             for port in line.ports.values():
-                self.report_unconfirmed(port)
+                if reports:
+                    self.report_unconfirmed(port)
                 port.shut(None)
             line.ports = {}
             line.ready = deque()
@@ -138,23 +142,33 @@ class Link(Delivering):
             line.failure = None
             if not line.is_open or engine is None:
                 return
-            closing = engine.state is State.CLOSING
+            is_wanted = engine.state is not State.CLOSING and line.setup.reconnect_timeout != 0
             self._end_ports()
-            line.error, line.status = problem, Status.BROKEN
-            engine.lost(errors.make(errors.ConnectionLost, f"the connection was lost: {problem}"))
-            stream, line.stream = line.stream, None
-            forget_sent(line)
-            line.tail, line.tail_sent, line.stuck, line.acked, line.abandoned = [], [], None, [], []
-            line.spend()
-            for port in line.ports.values():
-                port.lose()
-            line.ready = deque(each for each in line.ready if not isinstance(each, Delivery))
-            if closing:
-                line.status = Status.LOST
+            line.error = problem
+            actions = line.turn(Happening.LOST if is_wanted else Happening.ENDED)
+            stream = self._forget(engine, problem) if Action.FORGET in actions else None
+            if Action.REPORT in actions:
+                self._mender.report(problem)
         if stream is not None:
             stream.close()
         line.tell()
-        self._mend()
+        if Action.CONNECT in actions:
+            self._mend()
+        if Action.REPORT in actions:
+            self.report()
+
+    def _forget(self, engine: Engine, problem: Exception) -> Stream | None:
+        """Let go of what a lost connection had; under the lock. Gives what has to be closed without it."""
+        line = self._line
+        engine.lost(errors.make(errors.ConnectionLost, f"the connection was lost: {problem}"))
+        stream, line.stream = line.stream, None
+        forget_sent(line)
+        line.tail, line.tail_sent, line.stuck, line.acked, line.abandoned = [], [], None, [], []
+        line.spend()
+        for port in line.ports.values():
+            port.lose()
+        line.ready = deque(each for each in line.ready if not isinstance(each, Delivery))
+        return stream
 
     def _mend(self) -> None:
         """Have a thread mend what is broken, if there is none at it."""
@@ -173,7 +187,8 @@ class Link(Delivering):
     def discard(self) -> None:
         """Forget everything without a byte to the broker: called in a forked child."""
         stream, ports = self._line.stream, list(self._line.ports.values())
-        self._line.forget()
+        if Action.RESET in self._line.turn(Happening.FORKED):
+            self._line.forget()
         self._tending = None
         for port in ports:
             port.shut(None)
@@ -212,11 +227,15 @@ class Link(Delivering):
         """Attend to a channel that the broker has closed; under the lock."""
         line = self._line
         self.take_ready(port)
+        deeds = port.turn(closing(problem, len(port.window) if port.confirms else 0))
+        if not deeds:
+            return
         port.lose()
-        if getattr(problem, "method", "") != basic.Publish.name or not port.confirms:
+        if Deed.SHUT in deeds:
             line.remembered.close_channel(port.number)
             line.ports.pop(port.number, None)
             port.shut(problem)
+        if Deed.MOVE in deeds:
             if not port.window.entries or line.engine is None or not line.is_open:
                 return
             port = self._refuge(port)

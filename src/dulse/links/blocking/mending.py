@@ -18,15 +18,16 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.events import Event, Told
 from dulse.amqp.expected import Expected
+from dulse.amqp.life import Action, Deed, Happening, Turn, after_round, cutting
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
 from dulse.amqp.recheck import Recheck
-from dulse.amqp.recovery import NotRestored, Prospect, Step, prospect, renew, restoration
+from dulse.amqp.recovery import NotRestored, Step, ask, renew, restoration
 from dulse.links.amqp_problems import unconfirmed, verdict
 from dulse.links.amqp_setup import Destination
 from dulse.links.blocking import turns
 from dulse.links.blocking.handshake import shake_hands
-from dulse.links.blocking.line import Call, Line, Status
+from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Port
 from dulse.links.blocking.receiving import hand_out
 from dulse.links.blocking.sending import push
@@ -42,9 +43,10 @@ _NAP = 0.1
 class Mender:
     """Mends one link; `run` goes on until there is nothing more to mend."""
 
-    def __init__(self, line: Line, broke: Callable[[Exception], None]) -> None:
+    def __init__(self, line: Line, broke: Callable[[Exception], None], told: Callable[[], None]) -> None:
         self._line = line
         self._broke = broke
+        self._told = told
         self._destinations = cycle(line.setup.destinations)
 
     def run(self) -> None:
@@ -76,9 +78,6 @@ class Mender:
         line = self._line
         setup = line.setup
         began = monotonic()
-        limit = setup.reconnect_timeout
-        if limit == 0:
-            self.give_up(line.error or line.why_not())
         delays = setup.retry.delays(random)
         failures: list[Exception] = []
         while line.is_broken:
@@ -91,8 +90,7 @@ class Mender:
                 else:
                     return
             _logger.info("the connection is lost and could not be replaced yet: %s", failures[-1])
-            hopeless = all(prospect(each, was_open=False) is Prospect.NEVER for each in failures)
-            if hopeless or (limit is not None and monotonic() - began >= limit):
+            if after_round(failures, monotonic() - began, setup.reconnect_timeout) is Happening.GAVE_UP:
                 self.give_up(failures[-1])
                 return
             failures.clear()
@@ -118,25 +116,25 @@ class Mender:
     def _install(self, connected: socket.socket, engine: Engine, kept: list[Event], refused: list[NotRestored]) -> None:
         line = self._line
         with line.lock:
-            if not line.is_broken:
+            if Action.LEAVE in line.turn(Happening.REPLACED):
                 connected.close()
                 return
             reason = line.error or errors.make(errors.ConnectionLost, "the connection was lost")
-            careful = prospect(reason, was_open=True) is Prospect.WITH_CARE
+            spoiled = line.engine is not None and line.engine.is_spoiled
             line.broken_ports.clear()
             line.stream = Stream(connected)
             line.send = line.stream.send
             before, line.engine = line.frame_max, engine
             line.frame_max = engine.frame_max
             for port in line.ports.values():
+                deeds = port.turn(cutting(reason, len(port.window), spoiled=spoiled)) + port.turn(Turn.RESTORED)
                 if port.recheck is None:
                     renew(port.window, port.number, engine.frame_max, before)
                 port.resume(engine.writer(port.number))
-                if port.is_refuge or port.recheck is not None or (careful and port.window.entries):
+                if {Deed.RECHECK, Deed.GO_ON} & set(deeds):
                     port.hold()
                     line.broken_ports.append((port, reason))
             engine.events = [*kept, *engine.events]
-            line.status = Status.OPEN
             self._tell_refused(refused)
         self._settle_in(engine)
         line.reconnects += 1
@@ -168,16 +166,22 @@ class Mender:
         """Let the link be lost for good, and report what is unconfirmed."""
         line = self._line
         with line.lock:
-            if not line.is_broken:
+            actions = line.turn(Happening.GAVE_UP)
+            if Action.REPORT not in actions:
                 return
-            line.status, line.error = Status.LOST, problem
-            for port in line.ports.values():
-                waiting = port.unconfirmed()
-                port.window.restart([])
-                port.recheck = None
-                for each in waiting:
-                    port.fail(each, unconfirmed(each.data, f"the connection is lost for good: {problem}"))
+            line.error = problem
+            self.report(problem)
         line.tell()
+        self._told()
+
+    def report(self, problem: Exception) -> None:
+        """Let go of what is unconfirmed, and keep it for who is told of it; under the lock."""
+        for port in self._line.ports.values():
+            waiting = port.unconfirmed()
+            port.window.restart([])
+            port.recheck = None
+            for each in waiting:
+                port.fail(each, unconfirmed(each.data, f"the connection is lost for good: {problem}"))
 
     # ------------------------------------------------------------------------------------------ channels
 
@@ -225,8 +229,10 @@ class Mender:
             for each in endings:
                 line.endings.remove(each)
         if not line.is_open:
-            if line.error is not None and prospect(line.error, was_open=True) is Prospect.WITH_CARE:
-                recheck.closed(line.error)
+            error = line.error or line.why_not()
+            spoiled = line.engine is not None and line.engine.is_spoiled
+            if Deed.FAIL_TRIAL in port.turn(cutting(error, len(recheck.remaining()), spoiled=spoiled)):
+                recheck.closed(error)
             else:
                 recheck.lost()
             return False
@@ -262,10 +268,7 @@ class Mender:
             if asked:
                 return asked[0].done
             engine = line.need_engine()
-            number = port.number
-            asked.append(
-                engine.open_channel(number) if isinstance(method, channel.Open) else engine.call(number, method)
-            )
+            asked.append(ask(engine, Step(port.number, method)))
             push(line)
             return asked[0].done
 
@@ -345,12 +348,7 @@ class _Restoring:
             return refused
 
     def _do(self, step: Step) -> Exception | None:
-        if isinstance(step.method, channel.Open):
-            expected = self._engine.open_channel(step.channel)
-        elif isinstance(step.method, channel.Close):
-            expected = self._engine.close_channel(step.channel)
-        else:
-            expected = self._engine.call(step.channel, step.method)
+        expected = ask(self._engine, step)
         while not expected.done:
             try:
                 self._socket.settimeout(max(0.001, self._deadline - monotonic()))

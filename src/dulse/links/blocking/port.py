@@ -11,10 +11,11 @@ from dulse import errors
 from dulse.amqp.acknowledging import Acknowledgements
 from dulse.amqp.confirms import COST, Unconfirmed, Window
 from dulse.amqp.delivery import Delivery
+from dulse.amqp.life import CHANNEL, Deed, Standing, Turn
 from dulse.amqp.messages import Writer
 from dulse.amqp.recheck import Recheck
 from dulse.links.amqp_consumer import Consumer
-from dulse.links.amqp_problems import refusal
+from dulse.links.amqp_problems import no_channel, refusal
 from dulse.links.blocking.line import SPENT, Line
 from dulse.links.blocking.stream import WOULD_BLOCK
 from dulse.model.message import Outgoing, Properties, Returned
@@ -73,6 +74,8 @@ class Port:
         self.offset = 0
         self.is_listed = False
         """It is among the line's `acked`."""
+        self.has_settled = False
+        """Acknowledgements were sent, and no answer since shows that the broker has taken them."""
         self.limit = 0
         """How many deliveries the program may have and not have settled, all consumers together; 0: any number."""
         self.is_paused = False
@@ -229,10 +232,18 @@ class Port:
     def check_open(self) -> None:
         """Raise unless the channel can be used."""
         if not self.is_open:
-            text = f"channel {self.number} was closed by this program: open another"
-            if self.closed_by is not None:
-                text = f"channel {self.number} was closed by the broker: {self.closed_by}: open another"
-            raise errors.make(errors.ChannelClosed, text, code=504)
+            raise no_channel(self.number, self.closed_by)
+
+    @property
+    def standing(self) -> Standing:
+        """Where it stands; called under the lock."""
+        if self.is_mending or self.recheck is not None:
+            return Standing.RECHECKING
+        return Standing.IN_USE if self.is_open else Standing.SHUT
+
+    def turn(self, turn: Turn) -> tuple[Deed, ...]:
+        """Give what an event asks for; called under the lock."""
+        return CHANNEL[turn, self.standing].deeds
 
     @property
     def has_room(self) -> bool:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 
 from dulse import errors
-from dulse.links.amqp_problems import described, named, unroutable
+from dulse.links.amqp_problems import raise_oldest, tell, unroutable
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.sending import forget_sent, grant, has_room, has_unsent, push
 from dulse.model.message import Returned
-
-_logger = logging.getLogger(__name__)
 
 _MOST_TOLD = 1000
 """Failures that are kept for the next flush; more of them are logged all the same."""
@@ -111,8 +108,8 @@ class Publishing:
 
     # ------------------------------------------------------------------------------------------- flush
 
-    def flush(self, timeout: float | None = None, port: Port | None = None) -> None:
-        """Send everything, and wait until the broker has answered for it; raises what it did not take."""
+    def await_confirms(self, timeout: float | None = None, port: Port | None = None) -> None:
+        """Send everything, and wait until the broker has answered for messages; raises what it did not take."""
         line = self._line
 
         def settled() -> bool:
@@ -151,10 +148,7 @@ class Publishing:
         with line.lock:
             mine = [problem for each, problem in line.told if port is None or each is port]
             line.told = [each for each in line.told if port is not None and each[0] is not port]
-        if mine:
-            if len(mine) > 1:
-                mine[0].add_note(f"{len(mine) - 1} more messages were not taken: on_unconfirmed is told each")
-            raise mine[0]
+        raise_oldest(mine)
 
     def report(self) -> None:
         """Tell of messages that the broker did not take, on this thread and without any lock."""
@@ -166,21 +160,7 @@ class Publishing:
                 port, data, problem = line.problems.popleft()
                 if len(line.told) < _MOST_TOLD:
                     line.told.append((port, problem))
-            if data is None:
-                _logger.error("a message was not taken: %s", problem)
-            else:
-                self._report(data, problem)
-
-    def _report(self, data: bytes, problem: Exception) -> None:
-        out = described(data)
-        _logger.error("a message was not taken: %s", problem)
-        callback = self._line.setup.on_unconfirmed
-        if callback is None:
-            return
-        try:
-            callback(out, problem)
-        except Exception:
-            _logger.exception("on_unconfirmed failed for %s", named(out))
+            tell(line.setup, data, problem)
 
 
 class _Placing:

@@ -9,11 +9,12 @@ from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.events import Arrived, Ended, Event, Replied, Told
+from dulse.amqp.life import Status
 from dulse.amqp.messages import returned
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, connection
 from dulse.links.amqp_problems import described, unroutable
-from dulse.links.blocking.line import Call, Line, Status
+from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.stream import READ_SIZE, WOULD_BLOCK, Stream
 from dulse.model.message import Returned
@@ -40,6 +41,7 @@ def receive(line: Line) -> bool:
             line.is_behind = False
             return True
         except OSError as problem:  # a ProtocolError too
+            engine.is_spoiled = isinstance(problem, errors.ProtocolError)
             line.failure = line.failure or problem
             return True
         finally:

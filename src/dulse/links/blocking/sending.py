@@ -6,7 +6,8 @@ All functions are called under the line's lock, with `inside` set.
 from __future__ import annotations
 
 from dulse.amqp.confirms import COST
-from dulse.links.blocking.line import Line, Status
+from dulse.amqp.life import Status
+from dulse.links.blocking.line import Line
 from dulse.links.blocking.port import Port
 from dulse.links.blocking.stream import WOULD_BLOCK
 
@@ -61,6 +62,7 @@ def write_acks(line: Line) -> None:
         port = line.acked[-1]
         port.acks.collect()
         # One statement without a call: no frame is lost or doubled.
+        port.has_settled = True
         tail = [*line.tail, *port.acks.out]
         line.tail, port.acks.out = tail, []
         port.is_listed = False

@@ -6,8 +6,9 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from dulse.amqp.life import Status
 from dulse.links.blocking import turns
-from dulse.links.blocking.line import Line, Status
+from dulse.links.blocking.line import Line
 from dulse.links.blocking.sending import has_unsent
 
 if TYPE_CHECKING:
