@@ -9,6 +9,8 @@ from dulse.transport import Driver
 
 _AMQP = "dulse.transports.amqp_driver:DRIVER"
 
+_REDIS = "dulse.transports.redis_driver:DRIVER"
+
 _SQL = "dulse.transports.sql_driver:DRIVER"
 
 _schemes: dict[str, str | Driver] = {
@@ -21,6 +23,11 @@ _schemes: dict[str, str | Driver] = {
     "memory": "dulse.transports.memory_driver:DRIVER",
     "mysql": _SQL,
     "postgresql": _SQL,
+    "redis": _REDIS,
+    "redis+cluster": _REDIS,
+    "redis+socket": _REDIS,
+    "rediss": _REDIS,
+    "sentinel": _REDIS,
     "sqla": _SQL,
     "sqlalchemy": _SQL,
     "sqlite": "dulse.transports.sqlite_driver:DRIVER",

@@ -1,0 +1,1 @@
+"""The asyncio form, of which the blocking one is generated."""

@@ -1,0 +1,57 @@
+--#include names clock numbers arguments counting dropping
+-- Change the catalogue: whether only empty queues are dropped, the owner that must be dead ('-': none), count of
+-- expected groups (name, revision), count of written groups (name; count of fields to set, these and their values;
+-- count of fields to delete, these), count of queues to drop, these. Gives 1, or 0 if something is not as expected.
+local only_empty, corpse = argument() == '1', argument()
+if corpse ~= '-' then
+  local score = redis.call('ZSCORE', OWNERS, string.sub(corpse, 2))
+  if score and tonumber(score) > now then
+    return 0
+  end
+end
+for _ = 1, number() do
+  local group, revision = argument(), argument()
+  if (redis.call('HGET', group_of(group), '@') or '0') ~= revision then
+    return 0
+  end
+end
+local writes = {}
+for _ = 1, number() do
+  local write = { group = argument(), sets = {}, deletions = {} }
+  for _ = 1, number() do
+    write.sets[#write.sets + 1] = { argument(), argument() }
+  end
+  for _ = 1, number() do
+    write.deletions[#write.deletions + 1] = argument()
+  end
+  writes[#writes + 1] = write
+end
+local drops = {}
+for index = 1, number() do
+  drops[index] = argument()
+  if only_empty and count_ready(drops[index]) > 0 then
+    return 0
+  end
+end
+local revision = #writes > 0 and numbers(#writes) or 0
+for index, write in ipairs(writes) do
+  local key = group_of(write.group)
+  for _, pair in ipairs(write.sets) do
+    redis.call('HSET', key, pair[1], pair[2])
+  end
+  for _, field in ipairs(write.deletions) do
+    redis.call('HDEL', key, field)
+  end
+  local left = redis.call('HLEN', key) - redis.call('HEXISTS', key, '@')
+  if left > 0 then
+    redis.call('HSET', key, '@', string.format('%.0f:%.0f', revision + index, now))
+    redis.call('ZADD', prefix .. 'dulse.groups', 0, write.group)
+  else
+    redis.call('DEL', key)
+    redis.call('ZREM', prefix .. 'dulse.groups', write.group)
+  end
+end
+for _, queue in ipairs(drops) do
+  drop(queue)
+end
+return 1

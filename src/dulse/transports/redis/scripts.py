@@ -1,0 +1,70 @@
+"""The Lua scripts of this folder, each put together once from its file and the parts that it includes."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from dulse.links.redis.scripts import Script
+
+__all__ = [
+    "CHANGE",
+    "DEAD",
+    "DEPTH",
+    "FORGET",
+    "FORWARD",
+    "GROUPS",
+    "HELD",
+    "PEEK",
+    "PURGE",
+    "PUT",
+    "PUT_ONE",
+    "READ",
+    "RELEASE",
+    "RENEW",
+    "RESERVE",
+    "RESERVE_EXPIRED",
+    "REVISIONS",
+    "SETTLE",
+    "SWEEP",
+    "TRIM",
+]
+
+_INCLUDE: Final = re.compile("--#include ([a-z ]+)\n")
+_COMMENT: Final = re.compile(" *--.*\n")
+
+
+@cache
+def _text(name: str) -> str:
+    return (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _script(name: str) -> Script:
+    text = _text(name)
+    include = _INCLUDE.match(text)
+    parts = [] if include is None else [_text(f"parts/{part}") for part in include[1].split()]
+    return Script(name, _COMMENT.sub("", "".join([*parts, text])))
+
+
+CHANGE: Final = _script("change")
+DEAD: Final = _script("dead")
+DEPTH: Final = _script("depth")
+FORGET: Final = _script("forget")
+FORWARD: Final = _script("forward")
+GROUPS: Final = _script("groups")
+HELD: Final = _script("held")
+PEEK: Final = _script("peek")
+PURGE: Final = _script("purge")
+PUT: Final = _script("put")
+PUT_ONE: Final = _script("put_one")
+READ: Final = _script("read")
+RELEASE: Final = _script("release")
+RENEW: Final = _script("renew")
+RESERVE: Final = _script("reserve")
+RESERVE_EXPIRED: Final = _script("reserve_expired")
+REVISIONS: Final = _script("revisions")
+SETTLE: Final = _script("settle")
+SWEEP: Final = _script("sweep")
+TRIM: Final = _script("trim")
