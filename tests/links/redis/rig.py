@@ -15,12 +15,12 @@ PATIENCE = 60.0
 """Seconds that a call may take in a test on a machine under load."""
 
 
-def settings(url: str, /, password: Callable[[], str] | None = None, **options: Any) -> Settings:
+def settings(url: str, /, password: Callable[[], str] | None = None, prefix: str = "", **options: Any) -> Settings:
     """What a URL, or several separated by semicolons, and options mean; calls are patient unless told otherwise."""
     first, *others = [parse_url(each) for each in url.split(";")]
     given = {"answer_timeout": PATIENCE, "connect_timeout": PATIENCE, **options}
     chosen = build(LinkOptions, given, of="the redis transport")
-    return settings_from(first, chosen, others=others, password=password)
+    return settings_from(first, chosen, others=others, password=password, prefix=prefix)
 
 
 def soon() -> float:

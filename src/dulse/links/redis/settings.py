@@ -11,6 +11,7 @@ from dulse import errors
 from dulse.links.addresses import Place, places
 from dulse.links.redis.credentials import Credentials, credentials_from
 from dulse.links.redis.options import LinkOptions
+from dulse.links.redis.slots import slot_of, tagged
 from dulse.links.tls import Tls, tls_from
 from dulse.model.parameters import Parameters
 
@@ -57,6 +58,24 @@ class Settings:
     client_name: str | None = None
     max_reply_size: int = 1 << 30
     sentinel: SentinelSettings | None = field(default=None, repr=False)
+    prefix: str = ""
+    """What all keys begin with; in a cluster, it has the braces that give them all one slot."""
+
+    @property
+    def slot(self) -> int:
+        """The slot of all keys."""
+        return slot_of(self.prefix.encode())
+
+    @property
+    def gate(self) -> tuple[str, ...]:
+        """The keys to declare for each script: none, but in a cluster two that are never there.
+
+        By them a node that does not have the slot refuses a script before it begins, and so does one of the two between
+        which the slot is moving: of keys that a script names itself, some would be here and some there.
+        """
+        if self.layout is not Layout.CLUSTER:
+            return ()
+        return f"{self.prefix}dulse.gate:1", f"{self.prefix}dulse.gate:2"
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.places))
@@ -68,10 +87,12 @@ def settings_from(
     *,
     others: Sequence[Parameters] = (),
     password: Callable[[], str] | None = None,
+    prefix: str = "",
 ) -> Settings:
     """Check the address and the options, and give what a link needs.
 
-    `others` are the other sentinels, or nodes of a cluster; `password` gives the one that is valid now. Raises
+    `others` are the other sentinels, or nodes of a cluster; `password` gives the one that is valid now; see
+    `Settings.prefix` for which `prefix` is a wish. Raises
     InvalidURL, InvalidArgument and UnknownOption.
     """
     layout = _layout(parameters)
@@ -88,6 +109,7 @@ def settings_from(
         client_name=_client_name(options.client_name),
         max_reply_size=options.max_reply_size,
         sentinel=_sentinel(options, tls, layout),
+        prefix=tagged(prefix) if layout is Layout.CLUSTER else prefix,
     )
 
 

@@ -12,8 +12,9 @@ from dulse.links.redis import codec
 from dulse.links.redis.aio.line import Line
 from dulse.links.redis.aio.link import RedisLink
 from dulse.links.redis.problems import late
-from dulse.links.redis.resp import Command
+from dulse.links.redis.resp import Command, ErrorReply
 from dulse.links.redis.settings import Settings
+from dulse.links.redis.slots import MOVING
 from dulse.links.waiting.aio import Signal, acquired
 
 PING_AFTER: Final = 5.0
@@ -107,6 +108,9 @@ class ListeningLink(RedisLink):
 
     async def _answered(self, line: Line, data: bytes, count: int, box: list[list[Any]], limit: float) -> list[Any]:
         replies = await line.exchange(data, count, limit)
+        if any(isinstance(reply, ErrorReply) and reply.code in MOVING for reply in replies):
+            line.close()
+            raise errors.make(errors.ConnectionLost, f"{line.place} does not have our slot of the cluster any more")
         # What became invalid before the answer, the answer tells better.
         self._deliver(line, but=box)
         return replies

@@ -12,12 +12,19 @@ from dulse.links.redis import codec
 from dulse.links.redis.problems import problem_of
 from dulse.links.redis.resp import Command, ErrorReply, Word
 from dulse.links.redis.scripts import Script
-from dulse.links.redis.settings import Settings
-from dulse.links.redis.sync.finding import find
+from dulse.links.redis.settings import Layout, Settings
+from dulse.links.redis.slots import MOVING, NOT_NOW, moved_to
+from dulse.links.redis.sync.finding import Known, find
 from dulse.links.redis.sync.line import Line
-from dulse.links.waiting.sync import Lock, acquired
+from dulse.links.waiting.sync import Lock, acquired, sleep
 
 T = TypeVar("T")
+
+_AGAIN: Final = frozenset({"NOSCRIPT", *MOVING, *NOT_NOW})
+"""Refusals after which a call is made again."""
+
+_PAUSE: Final = 0.05
+"""Seconds until that, where it is the server that has to get ready."""
 
 _TRUSTED: Final = 1.0
 """Seconds for which a connection that was used is believed to be there; later the socket is looked at first."""
@@ -37,6 +44,7 @@ class RedisLink:
         self._longest = settings.timeout
         self._lock = Lock()
         self._line: Line | None = None
+        self._known = Known()
         self._is_inside = False
         """Somebody holds the lock; true again on the same thread only below a signal's handler or a destructor."""
         self._is_closed = False
@@ -62,7 +70,7 @@ class RedisLink:
         """Give the reply to one command; an error reply is raised as an error of dulse."""
         reply = self._exchange(codec.pack(command), 1, until)[0]
         if isinstance(reply, ErrorReply):
-            raise self.problem(reply)
+            reply = self._asked_again(reply, codec.pack(command), 1, until)
         return reply
 
     def pipeline(self, commands: Sequence[Command], until: float | None = None) -> list[Any]:
@@ -78,9 +86,9 @@ class RedisLink:
         if isinstance(reply, ErrorReply):
             if reply.code == "NOSCRIPT":
                 self.forget_scripts()
-                reply = self._exchange(codec.pack(("SCRIPT", "LOAD", script.source)) + data, 2, until)[1]
-            if isinstance(reply, ErrorReply):
-                raise self.problem(reply)
+            # A node of a cluster that is asked instead may know as little of the script.
+            data = codec.pack(("SCRIPT", "LOAD", script.source)) + data
+            reply = self._asked_again(reply, data, 2, until)
         return reply
 
     def send(self, commands: Sequence[Command], until: float | None = None, *, scripts: Sequence[Script] = ()) -> None:
@@ -100,6 +108,9 @@ class RedisLink:
         """Build the error of dulse that an error reply means."""
         line = self._line
         made = problem_of(reply, self.settings if line is None else line.place)
+        if self.settings.layout is Layout.CLUSTER and reply.code in MOVING:
+            self._follow(reply)
+            return errors.make(errors.StorageBusy, f"{self.settings}: another node has our slot now: try again")
         if line is not None and isinstance(made, errors.StorageReadOnly):
             line.close()  # it is no master any more: the next call looks for who is
         return made
@@ -125,6 +136,32 @@ class RedisLink:
     def _exchange(self, data: bytes, count: int, until: float | None) -> list[Any]:
         return self._run(lambda line, limit: line.exchange(data, count, limit), until)
 
+    def _asked_again(self, reply: ErrorReply, data: bytes, count: int, until: float | None) -> Any:
+        """Ask again what was refused, and nothing done, for a reason that may pass; raise any other refusal."""
+        found: Any = reply
+        end = monotonic() + self._longest
+        end = end if until is None else min(end, until)
+        while isinstance(found, ErrorReply):
+            if found.code not in _AGAIN or (found.code != "NOSCRIPT" and self.settings.layout is not Layout.CLUSTER):
+                raise self.problem(found)
+            if found.code in NOT_NOW:
+                if monotonic() + _PAUSE >= end:
+                    raise self.problem(found)
+                sleep(_PAUSE)
+            self._follow(found)
+            replies = self._exchange(data, count, end)
+            found = replies[-1]
+            if found is not replies[0] and isinstance(replies[0], ErrorReply):  # the script could not be loaded
+                found = replies[0]
+        return found
+
+    def _follow(self, reply: ErrorReply) -> None:
+        """Leave a node that does not have our slot, for the one that it names."""
+        line = self._line
+        if line is not None and reply.code in MOVING:
+            self._known.hint = moved_to(reply.text, line.place)
+            line.close()
+
     def _run(self, call: Callable[[Line, float], T], until: float | None) -> T:
         """Call with the connection, which nobody else uses meanwhile, and the time (monotonic) at which to end."""
         now = monotonic()
@@ -149,7 +186,7 @@ class RedisLink:
 
     def _beside(self, call: Callable[[Line, float], T], limit: float) -> T:
         """Call with a connection for this once: we interrupt, on its own thread, somebody who uses ours."""
-        line = find(self.settings, limit, self._greeting)
+        line = find(self.settings, self._known, limit, self._greeting)
         try:
             return call(line, limit)
         finally:
@@ -159,7 +196,7 @@ class RedisLink:
         self._drop()
         if self._is_closed:
             raise errors.make(errors.ConnectionClosed, f"the link to Redis at {self.settings} is closed: open it")
-        line = self._line = find(self.settings, limit, self._greeting)
+        line = self._line = find(self.settings, self._known, limit, self._greeting)
         return line
 
     def _drop(self) -> None:
