@@ -37,6 +37,9 @@ class Dialect:
         """Write a statement that does not come again."""
         for word, meaning in self.words.items():
             statement = statement.replace(word, meaning)
+        if self.marker in _NUMBERED:
+            first, *others = statement.split("%s")
+            return first + "".join(f"{self.marker}{number}{part}" for number, part in enumerate(others, 1))
         return statement if self.marker == "%s" else statement.replace("%s", self.marker)
 
     @cached_property
@@ -67,7 +70,7 @@ _POSTGRESQL: Final = {
     "{blob}": "bytea",
 }
 _MYSQL: Final = {
-    "{now}": "CAST(unix_timestamp(now(3)) * 1000 AS signed)",
+    "{now}": "(timestampdiff(microsecond, '1970-01-01', utc_timestamp(3)) DIV 1000)",
     "{skip}": "FOR UPDATE SKIP LOCKED",
     "{lock}": "FOR UPDATE",
     "{share}": "LOCK IN SHARE MODE",
@@ -106,6 +109,10 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA busy_timeout = 0",  # we wait, and signal handlers run meanwhile
 )
+
+
+_NUMBERED: Final = {":", "$"}
+"""Markers that a number follows."""
 
 
 def dialect_named(name: str, marker: str, *, is_mariadb: bool = False) -> Dialect | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from dulse.model.records import Depth, Peeked
+from dulse.transports.sql.limits import count
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.names import shown, stored
-from dulse.transports.sql.putting import count
 
 __all__ = ["count_ready", "depth", "drop", "has_ready", "peek", "purge", "ready_queues"]
 
@@ -27,7 +27,11 @@ SELECT payload, deliveries, since, dies, {{now}} {_READY} ORDER BY step, id LIMI
 """
 HEAD_IDS: Final = f"SELECT id {_READY} ORDER BY step, id LIMIT %s {{skip}}"
 DELETE: Final = "DELETE FROM dulse_record WHERE id {ids}"
-DROP: Final = ("DELETE FROM dulse_record WHERE queue = %s", "DELETE FROM dulse_limited WHERE queue = %s")
+DROP: Final = (
+    "DELETE FROM dulse_record WHERE queue = %s",
+    "DELETE FROM dulse_limited WHERE queue = %s",
+    "DELETE FROM dulse_uncounted WHERE queue = %s",
+)
 
 AT_ONCE: Final = 100
 """Queues looked at by one statement."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from dulse.transports.sql.limits import mark_limited
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.names import shown
 
@@ -90,5 +91,7 @@ def _give_back(link: Link, number: int, limit: int) -> int:
     rows = link.rows(HELD, (number, limit))
     if rows:
         link.run_among(GIVE_BACK, [record for record, _ in rows], number)
-        link.notify(queue for _, queue in rows)
+        queues = {queue for _, queue in rows}
+        link.notify(queues)
+        mark_limited(link, queues)
     return len(rows)

@@ -11,7 +11,7 @@ from dulse.transports.sql.link import Link, channel_of
 from dulse.transports.sql.names import stored
 from dulse.virtual.storage import StaleTopology
 
-__all__ = ["check_guards", "last_number", "put_all", "put_one", "write_records"]
+__all__ = ["check_guards", "has_limit", "last_number", "put_all", "put_one", "write_records"]
 
 COLUMNS: Final = "queue, step, since, dies, due, fresh, size, deliveries, payload"
 VALUES: Final = """

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from dulse import errors
 from dulse.transports.sql.link import Link
 
-__all__ = ["VERSION", "ensure", "is_ours"]
+__all__ = ["GET_IDENTITY", "VERSION", "ensure", "identity", "is_ours"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables: raised with every change."""
 
 TABLES: Final = {
@@ -30,7 +31,10 @@ TABLES: Final = {
         token {int},
         payload {blob} NOT NULL""",
     "dulse_owner": "id {identity}, name {name} NOT NULL UNIQUE, expires {int} NOT NULL",
-    "dulse_limited": "queue {name} NOT NULL PRIMARY KEY",
+    # The most that a queue with limits can have ready, since it was counted; NULL: it has to be counted.
+    "dulse_limited": "queue {name} NOT NULL PRIMARY KEY, records {int}, size {int}",
+    # A row for each time when a queue with limits got records otherwise than by `put`.
+    "dulse_uncounted": "id {identity}, queue {name} NOT NULL",
     "dulse_publisher": "name {name} NOT NULL PRIMARY KEY, number {int} NOT NULL, seen {int} NOT NULL",
     "dulse_group": "name {name} NOT NULL PRIMARY KEY, revision {int} NOT NULL, since {int} NOT NULL",
     "dulse_entry": """
@@ -42,16 +46,23 @@ PARTIAL_INDEXES: Final = (
     "CREATE INDEX dulse_ready ON dulse_record (queue, step, id) WHERE owner IS NULL AND due IS NULL",
     "CREATE INDEX dulse_leased ON dulse_record (owner) WHERE owner IS NOT NULL",
     "CREATE INDEX dulse_delayed ON dulse_record (due, id) WHERE due IS NOT NULL",
+    "CREATE INDEX dulse_to_count ON dulse_uncounted (queue)",
     "CREATE INDEX dulse_mortal ON dulse_record (dies, queue) WHERE dies IS NOT NULL AND owner IS NULL AND due IS NULL",
 )
-INDEXES: Final = """,
+INDEXES: Final = {
+    "dulse_record": """,
     INDEX dulse_ready (queue, owner, due, step, id),
     INDEX dulse_leased (owner),
     INDEX dulse_delayed (due, id),
-    INDEX dulse_mortal (dies, owner, due)"""
+    INDEX dulse_mortal (dies, owner, due)""",
+    "dulse_uncounted": ", INDEX dulse_to_count (queue)",
+}
 """The same where an index cannot leave rows out; in the statement that makes the table."""
 
 BEGIN_REVISIONS: Final = "INSERT INTO dulse_meta VALUES ('revision', 0)"
+SET_IDENTITY: Final = "INSERT INTO dulse_meta VALUES ('identity', %s)"
+GET_IDENTITY: Final = "SELECT value FROM dulse_meta WHERE name = 'identity'"
+"""A number by which a database is known again, whatever the way to it."""
 SET_VERSION: Final = "INSERT INTO dulse_meta VALUES ('version', %s)"
 GET_REVISION: Final = "SELECT value FROM dulse_meta WHERE name = 'revision'"
 GET_VERSION: Final = "SELECT value FROM dulse_meta WHERE name = 'version'"
@@ -97,6 +108,12 @@ def is_ours(link: Link) -> bool:
     return True
 
 
+def identity(link: Link) -> int:
+    """Give the number by which this database is known again."""
+    found: int = link.rows(GET_IDENTITY)[0][0]
+    return found
+
+
 def ensure(link: Link) -> None:
     """Make the tables if there are none; one process at a time."""
     link.rows(ALONE[link.dialect.name])
@@ -112,10 +129,12 @@ def _create(link: Link) -> None:
     digest = {"mysql": "binary(16)", "postgresql": "bytea", "sqlite": "blob"}[link.dialect.name]
     begin = "CREATE TABLE" if link.dialect.is_transactional else "CREATE TABLE IF NOT EXISTS"
     for name, columns in TABLES.items():
-        indexes = INDEXES if name == "dulse_record" and not link.dialect.partial else ""
+        indexes = "" if link.dialect.partial else INDEXES.get(name, "")
         link.run(f"{begin} {name} ({columns.replace('{digest}', digest)}{indexes}) {link.dialect.table_end}")
     for index in PARTIAL_INDEXES if link.dialect.partial else ():
         link.run(index)
     if not link.rows(GET_REVISION):
         link.run(BEGIN_REVISIONS)
+    if not link.rows(GET_IDENTITY):
+        link.run(SET_IDENTITY, (int.from_bytes(os.urandom(7), "big"),))
     link.run(SET_VERSION, (VERSION,))

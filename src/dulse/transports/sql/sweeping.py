@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dulse.model.records import Swept
+from dulse.transports.sql.limits import mark_limited
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.names import shown
 
@@ -42,7 +43,9 @@ def promote(link: Link, limit: int) -> list[str]:
         link.run_among(DELETE, fresh)
     if released:
         link.run_among(READY, released)
-    link.notify(queue for _, queue, _ in rows)
+    queues = {queue for _, queue, _ in rows}
+    link.notify(queues)
+    mark_limited(link, queues)
     return list(dict.fromkeys(shown(queue) for _, queue, _ in rows))
 
 

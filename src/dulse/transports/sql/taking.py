@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from dulse.model.records import Guard, Leased, Target
+from dulse.transports.sql.limits import count, excess, lock_limits, mark_limited
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.names import stored
 from dulse.transports.sql.owning import hold, slack
-from dulse.transports.sql.putting import check_guards, count, excess, lock_limits, write_records
+from dulse.transports.sql.putting import check_guards, write_records
 from dulse.virtual.storage import Move
 
 __all__ = ["Taker", "forward", "release", "reserve", "reserve_at_once", "reserve_expired", "settle", "trim"]
@@ -173,6 +174,7 @@ def release(link: Link, tokens: Sequence[Token], owner: str, delay_ms: int, *, c
         link.run_among(RELEASE, ours, delay_ms or None, back, back)
         if not delay_ms:
             link.notify(ours.values())
+            mark_limited(link, ours.values())
     return [token for token in tokens if token[0] not in ours]
 
 
