@@ -39,6 +39,8 @@ NAMES = {
     "AsyncManagement": "Management",
     "AsyncObserver": "Observer",
     "AsyncStorage": "Storage",
+    "AsyncTransactionalChannel": "TransactionalChannel",
+    "AsyncTransactionalStorage": "TransactionalStorage",
     "AsyncTransport": "Transport",
     "AsyncTransportChannel": "TransportChannel",
     "StopAsyncIteration": "StopIteration",

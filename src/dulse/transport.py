@@ -13,7 +13,7 @@ raised on, as AMQP 0-9-1 §4.2.6 has it: what the channel had not settled goes b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dulse.model.capabilities import Capabilities
 from dulse.model.commands import Command
@@ -149,6 +149,19 @@ class TransportChannel(Protocol):
         ...
 
 
+@runtime_checkable
+class TransactionalChannel(Protocol):
+    """A channel that may be able to publish with a transaction of the caller's own, in its blocking form."""
+
+    def publish_within(self, session: Any, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
+        """Publish so that the messages exist exactly if the caller commits; `session` is what the transport names.
+
+        Nothing is committed or rolled back here. What the caller's database refuses is raised as its own client does:
+        the transaction is the caller's. NotSupported: the broker is no database, or not the caller's.
+        """
+        ...
+
+
 class Management(Protocol):
     """What a broker may offer besides channels, in its blocking form; a refusal closes nothing.
 
@@ -276,6 +289,15 @@ class AsyncTransportChannel(Protocol):
     async def flow(self, active: bool) -> None: ...
 
     async def close(self, timeout: float | None = None) -> None: ...
+
+
+@runtime_checkable
+class AsyncTransactionalChannel(Protocol):
+    """A channel that may be able to publish with the caller's transaction, in its asyncio form."""
+
+    async def publish_within(
+        self, session: Any, messages: Sequence[Outgoing], timeout: float | None = None
+    ) -> None: ...
 
 
 class AsyncManagement(Protocol):

@@ -34,10 +34,14 @@ class Batch:
         self._retry = retry
         self._retry_policy = retry_policy
         self._messages: list[Outgoing] = []
+        self._session: Any = None
         self._entered: Token[tuple[Batch, ...]] | None = None
 
-    async def add(self, message: Outgoing) -> None:
-        """Put a message into the batch; sends it when that is full."""
+    async def add(self, message: Outgoing, session: Any = None) -> None:
+        """Put a message into the batch; sends it when that is full, or what is in it goes with another session."""
+        if session is not self._session:
+            await self.flush()
+            self._session = session
         self._messages.append(message)
         if len(self._messages) >= self.max_size:
             await self.flush()
@@ -47,7 +51,7 @@ class Batch:
         messages, self._messages = self._messages, []
         if messages:
             try:
-                await self._producer.send_all(messages, timeout, self._retry, self._retry_policy)
+                await self._producer.send_all(messages, timeout, self._retry, self._retry_policy, self._session)
             except BaseException:
                 self._messages = messages + self._messages
                 raise

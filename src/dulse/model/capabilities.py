@@ -42,6 +42,8 @@ class Capabilities(NamedTuple):
     peek: bool = True
     peek_marks: bool = False
     """Whoever gets a message that was looked at is told that it was delivered before."""
+    transactions: bool = False
+    """A message may be published inside a transaction of the caller's own, and exists if that is committed."""
     leases: Literal["owner", "record", "process"] = "owner"
     """What is renewed; with "process" a lease ends with the process only."""
     wake: Literal["push", "poll"] = "push"

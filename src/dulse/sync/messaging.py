@@ -24,7 +24,7 @@ from dulse.sync.consuming import Consumer
 from dulse.sync.contracts import Client
 from dulse.sync.declaring import declare_once, is_declared
 from dulse.sync.entity import Exchange, Queue, adopt
-from dulse.transport import Observer, TransportChannel
+from dulse.transport import Observer, TransactionalChannel, TransportChannel
 
 __all__ = ["DEFAULT_BATCH_SIZE", "Consumer", "Exchange", "Producer", "Queue"]
 
@@ -101,6 +101,7 @@ class Producer(Attached, Generic[Payload]):
         timeout: float | None = None,
         confirm_timeout: float | None = None,
         delay: float | None = None,
+        session: Any = None,
         **properties: Any,
     ) -> None:
         """Publish a payload; when this returns, the broker has it, or it is on its way and watched.
@@ -110,7 +111,8 @@ class Producer(Attached, Generic[Payload]):
         together. `declare` lists what has to be declared before. With `retry`, a broken connection is opened again as
         `retry_policy` says, whose items are the arguments of `Connection.ensure`; a message may then arrive twice.
         Other keywords are AMQP's properties, such as correlation_id, and reply_to, which may be a queue. `immediate`
-        has no effect.
+        has no effect. `session` is a transaction of the caller's own in the database that keeps the broker: the message
+        exists exactly if that is committed, and what the database refuses is raised as its client does.
 
         Raises EncodeError, InvalidArgument, Unroutable, Refused, NotFound, DeadlineExceeded, Blocked.
         """
@@ -155,6 +157,7 @@ class Producer(Attached, Generic[Payload]):
             confirm_timeout,
             retry,
             retry_policy,
+            session,
         )
 
     def _publish(
@@ -174,6 +177,7 @@ class Producer(Attached, Generic[Payload]):
         confirm_timeout: float | None = None,
         retry: bool = False,
         retry_policy: Mapping[str, Any] | None = None,
+        session: Any = None,
     ) -> None:
         link = self._link
         if link is None or not link.is_open:
@@ -195,11 +199,10 @@ class Producer(Attached, Generic[Payload]):
             check_name("exchange", exchange)
         if timeout is not None or confirm_timeout is not None:
             timeout = total(timeout, confirm_timeout)
-        if self.batches:
-            batch = open_batch(self)
-            if batch is not None:
-                batch.add(Outgoing(body, composed, exchange, routing_key, mandatory))
-                return
+        if (self.batches or session is not None) and self._collected(
+            Outgoing(body, composed, exchange, routing_key, mandatory), session, timeout
+        ):
+            return
         try:
             link.publish(body, composed, exchange, routing_key, mandatory, timeout)
         except errors.NotFound:
@@ -207,6 +210,15 @@ class Producer(Attached, Generic[Payload]):
             raise
         if self._observer is not None:
             self._observer.published(Outgoing(body, composed, exchange, routing_key, mandatory))
+
+    def _collected(self, message: Outgoing, session: Any, timeout: float | None) -> bool:
+        """Put a message into the batch that is open here, or publish it by the caller's session, if there is one."""
+        batch = open_batch(self)
+        if batch is not None:
+            batch.add(message, session)
+        elif session is not None:
+            self._send_all([message], timeout, session)
+        return batch is not None or session is not None
 
     def _remember(self, key: tuple[Any, ...], properties: Mapping[str, Any]) -> Properties:
         """Compose properties that many messages have alike; whoever carries them may know them by identity."""
@@ -251,12 +263,17 @@ class Producer(Attached, Generic[Payload]):
         timeout: float | None = None,
         retry: bool = False,
         retry_policy: Mapping[str, Any] | None = None,
+        session: Any = None,
     ) -> None:
         """Publish messages that are in their final form, in one step where the transport has such."""
-        self._retried(self._send_all, retry, retry_policy)(messages, timeout)
+        self._retried(self._send_all, retry, retry_policy)(messages, timeout, session)
 
-    def _send_all(self, messages: Sequence[Outgoing], timeout: float | None) -> None:
-        self._attach().transport_channel.publish_many(messages, timeout)
+    def _send_all(self, messages: Sequence[Outgoing], timeout: float | None, session: Any) -> None:
+        link = self._attach().transport_channel
+        if session is None:
+            link.publish_many(messages, timeout)
+        else:
+            _transactional(link).publish_within(session, messages, timeout)
         if self._observer is not None:
             for message in messages:
                 self._observer.published(message)
@@ -360,6 +377,13 @@ def _exchange(given: ExchangeDescription | str | None) -> Exchange:
     if isinstance(given, str):
         return Exchange(given, no_declare=True)
     return given if isinstance(given, Exchange) else adopt(given)
+
+
+def _transactional(link: TransportChannel) -> TransactionalChannel:
+    if isinstance(link, TransactionalChannel):
+        return link
+    text = "session= is for brokers kept in the caller's own database: this one is elsewhere, publish after your commit"
+    raise errors.make(errors.NotSupported, text)
 
 
 def _is_pair(each: Any) -> bool:

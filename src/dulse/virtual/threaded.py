@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from dulse import errors
 from dulse.model.capabilities import Capabilities
@@ -138,6 +138,11 @@ class ThreadedStorage:
         until: float | None = None,
     ) -> Sequence[Problem] | None:
         return await self._call(partial(self._storage.put, list(puts), guards, publisher, park), until)
+
+    async def put_within(self, session: Any, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> Sequence[Problem]:
+        """Put by the caller's session, where the store can; not in a thread: it belongs to this task."""
+        storage: Any = self._storage
+        return await storage.put_within_soon(session, list(puts), guards)  # type: ignore[no-any-return]
 
     async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:  # noqa: D102
         return await self._run(partial(self._storage.barrier, seconds), seconds)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
 from dulse import errors
-from dulse.transports.sql import drivers
-from dulse.transports.sql.dialects import Dialect, dialect_named
+from dulse.model.records import Guard, Problem, Put
+from dulse.transports.sql import drivers, putting, schema
+from dulse.transports.sql.dialects import Dialect
+from dulse.transports.sql.limits import has_limit
+from dulse.transports.sql.link import Link
+from dulse.transports.sql.sessions import dialect_of, run_within, run_within_soon
 from dulse.transports.sql.storage import TableStorage
+from dulse.virtual.storage import StaleTopology
 
 __all__ = ["SQLStorage"]
 
@@ -36,6 +42,33 @@ class SQLStorage(TableStorage):
     ) -> None:
         engine = Engine(url, dict(engine_options or {}), password)
         super().__init__(engine, kind=engine.kind, listens=engine.listens, longest_pause=longest_pause)
+        self._capabilities = self._capabilities._replace(transactions=True)
+        self._identity = 0
+
+    def open(self, seconds: float) -> None:
+        """Connect, make the tables if there are none, and learn by what this database is known again."""
+        super().open(seconds)
+        self._identity = self._connections.once(None, schema.identity)
+
+    def put_within(self, session: Any, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> Sequence[Problem]:
+        """Write by the transaction of a Session or Connection of SQLAlchemy."""
+        return run_within(session, self._connections.place, self._identity, partial(_put, puts, guards))
+
+    async def put_within_soon(
+        self, session: Any, puts: Sequence[Put], guards: Sequence[Guard] = ()
+    ) -> Sequence[Problem]:
+        """Write by the transaction of an AsyncSession or AsyncConnection, in this task."""
+        return await run_within_soon(session, self._connections.place, self._identity, partial(_put, puts, guards))
+
+
+def _put(puts: Sequence[Put], guards: Sequence[Guard], link: Link) -> Sequence[Problem]:
+    if len(puts) == 1 and len(puts[0].targets) == 1 and not has_limit(puts[0].targets[0]):
+        if not putting.put_one(link, puts[0], puts[0].targets[0], guards):
+            raise StaleTopology(guards)
+        return ()
+    problems = putting.put_all(link, puts, guards, None, None, locks=False)
+    # Who drops what is too much would wait for SQLite's lock until the caller commits: the next `put` has it done.
+    return [problem for problem in problems if problem.excess_count < 0 or not link.dialect.is_sqlite]
 
 
 class Engine:
@@ -64,13 +97,11 @@ class Engine:
 
     def dialect(self) -> Dialect:
         """Give what the database speaks."""
-        dialect = self._engine.dialect
-        is_mariadb = dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False)
-        found = dialect_named(dialect.name, "?" if dialect.paramstyle == "qmark" else "%s", is_mariadb=is_mariadb)
+        found = dialect_of(self._engine.dialect)
         if found is None:
             text = (
                 f"{self.place}: dulse keeps its broker in PostgreSQL, MySQL 8, MariaDB 10.6 or SQLite, "
-                f"not in {dialect.name}"
+                f"not in {self.kind}"
             )
             raise errors.make(errors.NotSupported, text)
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from dulse.model.message import Delivery, Outgoing, Properties, Record, Returned
 from dulse.model.records import Leased, Put
 from dulse.transport import OnCancel, OnDelivery, OnReturned
 from dulse.virtual.aio.commanding import carry_out
+from dulse.virtual.aio.joining import publish_within
 from dulse.virtual.marks import Marks
 from dulse.virtual.storage import StaleTopology
 
@@ -32,6 +33,8 @@ _REJECT = "Basic.reject"
 
 MOST_PREFETCH = 65535
 """An unsigned short in AMQP (§3.1.5.1)."""
+
+Publish = Callable[[Sequence[Outgoing], float], Awaitable[list[Returned]]]
 
 Held = tuple[Leased, Window | None]
 """A delivery that is not settled: what is leased, and the consumer's window that it counts in (None: basic.get)."""
@@ -112,11 +115,17 @@ class VirtualChannel:
         """Store all messages in one step."""
         await self._publish(messages, timeout)
 
-    async def _publish(self, messages: Sequence[Outgoing], timeout: float | None) -> None:
+    async def publish_within(self, session: Any, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
+        """Store all messages with the caller's own transaction; see TransactionalChannel."""
+        await self._publish(messages, timeout, partial(publish_within, self._dispatch, session))
+
+    async def _publish(
+        self, messages: Sequence[Outgoing], timeout: float | None, publish: Publish | None = None
+    ) -> None:
         self._check_open("Basic.publish")
         until = self._transport.deadline(timeout)
         try:
-            returned = await self._dispatch.publish(messages, until)
+            returned = await (publish or self._dispatch.publish)(messages, until)
         except errors.ChannelError as refused:
             await self._fail(refused, until)
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from dulse.transport import OnCancel, OnDelivery, OnReturned
 from dulse.virtual.marks import Marks
 from dulse.virtual.storage import StaleTopology
 from dulse.virtual.sync.commanding import carry_out
+from dulse.virtual.sync.joining import publish_within
 
 if TYPE_CHECKING:
     from dulse.virtual.sync.transport import VirtualTransport
@@ -32,6 +33,8 @@ _REJECT = "Basic.reject"
 
 MOST_PREFETCH = 65535
 """An unsigned short in AMQP (§3.1.5.1)."""
+
+Publish = Callable[[Sequence[Outgoing], float], list[Returned]]
 
 Held = tuple[Leased, Window | None]
 """A delivery that is not settled: what is leased, and the consumer's window that it counts in (None: basic.get)."""
@@ -112,11 +115,15 @@ class VirtualChannel:
         """Store all messages in one step."""
         self._publish(messages, timeout)
 
-    def _publish(self, messages: Sequence[Outgoing], timeout: float | None) -> None:
+    def publish_within(self, session: Any, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
+        """Store all messages with the caller's own transaction; see TransactionalChannel."""
+        self._publish(messages, timeout, partial(publish_within, self._dispatch, session))
+
+    def _publish(self, messages: Sequence[Outgoing], timeout: float | None, publish: Publish | None = None) -> None:
         self._check_open("Basic.publish")
         until = self._transport.deadline(timeout)
         try:
-            returned = self._dispatch.publish(messages, until)
+            returned = (publish or self._dispatch.publish)(messages, until)
         except errors.ChannelError as refused:
             self._fail(refused, until)
             raise

@@ -37,6 +37,15 @@ def _needs_no_answer(message: Outgoing, prepared: tuple[Put, Route]) -> bool:
     return not (message.mandatory or route.is_limited or "BCC" in (message.properties.get("headers") or {}))
 
 
+def unroutable(messages: Sequence[Outgoing], puts: Sequence[Put]) -> list[Returned]:
+    """Give the mandatory messages that no queue wanted."""
+    return [
+        Returned(NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key, message.properties, message.body)
+        for message, put in zip(messages, puts, strict=True)
+        if message.mandatory and not put.targets
+    ]
+
+
 class Dispatch:
     """Everything that writes records. One for a transport; used by all its channels, threads and duties."""
 
@@ -134,11 +143,7 @@ class Dispatch:
                 continue
             if problems:
                 self.settle_problems(messages, problems, until)
-            return [
-                Returned(NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key, message.properties, message.body)
-                for message, (put, _) in zip(messages, prepared, strict=True)
-                if message.mandatory and not put.targets
-            ]
+            return unroutable(messages, [put for put, _ in prepared])
         text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to publish: try again"
         raise errors.make(errors.StorageBusy, text)
 
