@@ -9,7 +9,7 @@ import os
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.transports.django.fixtures"]
 
 # A deadline would measure the machine. In CI a run is repeatable; elsewhere each one looks for new cases.
 settings.register_profile("dulse", deadline=None, derandomize="CI" in os.environ, print_blob=True)

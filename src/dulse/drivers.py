@@ -18,6 +18,7 @@ _schemes: dict[str, str | Driver] = {
     "amqps": _AMQP,
     "librabbitmq": _AMQP,
     "pyamqp": _AMQP,
+    "django": "dulse.transports.django_driver:DRIVER",
     "filesystem": "dulse.transports.filesystem_driver:DRIVER",
     "mariadb": _SQL,
     "memory": "dulse.transports.memory_driver:DRIVER",
@@ -34,7 +35,10 @@ _schemes: dict[str, str | Driver] = {
 }
 
 
-_extras: dict[str, str] = dict.fromkeys(("mariadb", "mysql", "postgresql", "sqla", "sqlalchemy"), "sql")
+_extras: dict[str, str] = {
+    "django": "django",
+    **dict.fromkeys(("mariadb", "mysql", "postgresql", "sqla", "sqlalchemy"), "sql"),
+}
 """What has to be installed with dulse for a scheme that needs somebody's client: ``dulse[sql]``."""
 
 

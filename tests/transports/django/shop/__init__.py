@@ -1,0 +1,1 @@
+"""An app of the project that the tests use: it sells things."""
