@@ -194,16 +194,24 @@ class Mender:
             port.is_held = False
         while self._try(port, recheck):
             pass
+        holds = self._holds()
         with line.lock:
             found, recheck.failed = recheck.failed, []
             for failed in found:
                 port.fail(failed.message, verdict(failed.message.data, failed.error))
-            if line.is_open:
+            if holds and line.is_open:
                 for each in recheck.remaining():  # not even an empty channel could be opened
                     port.fail(each, verdict(each.data, problem))
                 port.recheck = None
-        if line.is_open:
+        if port.recheck is None and line.is_open:
             self._finish(port)
+
+    def _holds(self) -> bool:
+        """Tell whether there is a connection still, after attending to what may have ended it meanwhile."""
+        failure = self._line.failure
+        if failure is not None:
+            self._broke(failure)
+        return self._line.is_open
 
     def _try(self, port: Port, recheck: Recheck) -> bool:
         """Send one trial; False: all is done, or the connection is lost."""
@@ -219,6 +227,7 @@ class Mender:
             first = port.window.base
             push(line)
         ended = turns.wait(line, lambda: self._is_over(port), None, self._broke)
+        self._holds()
         with line.lock:
             left = {each.tag - first for each in port.window.unconfirmed()} if ended else set()
             for place in range(len(trial)):
@@ -287,13 +296,14 @@ class Mender:
         opened = self._open_again(port)
         while opened:
             refused = self._start_consumers(port)
-            if refused is None:
+            if refused is None or not self._holds():
                 break
             with line.lock:
                 line.endings = deque(each for each in line.endings if each[0] is not port)
                 port.window.restart([])
                 self._tell_refused([refused])
             opened = self._open_again(port)
+        self._holds()
         with line.lock:
             if opened and line.is_open and line.engine is not None:
                 port.resume(line.engine.writer(port.number))
