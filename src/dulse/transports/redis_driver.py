@@ -23,14 +23,16 @@ class RedisOptions(LinkOptions):
 
 
 def _storage(settings: Settings, options: RedisOptions) -> RedisStorage:
-    link = settings_from(settings.parameters, options, others=settings.places, password=settings.password)
-    return RedisStorage(link, prefix=options.prefix)
+    link = settings_from(
+        settings.parameters, options, others=settings.places, password=settings.password, prefix=options.prefix
+    )
+    return RedisStorage(link, prefix=link.prefix)
 
 
 def _by_asyncio(storage: RedisStorage) -> AsyncStorage:
     from dulse.transports.redis.aio.storage import RedisStorage as Twin  # the blocking form imports no asyncio
 
-    return Twin(storage.settings, prefix=storage.prefix)
+    return Twin(storage.settings)
 
 
 def _version() -> str:

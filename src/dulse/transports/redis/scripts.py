@@ -17,6 +17,7 @@ __all__ = [
     "FORWARD",
     "GROUPS",
     "HELD",
+    "OPEN",
     "PEEK",
     "PURGE",
     "PUT",
@@ -55,6 +56,7 @@ FORGET: Final = _script("forget")
 FORWARD: Final = _script("forward")
 GROUPS: Final = _script("groups")
 HELD: Final = _script("held")
+OPEN: Final = _script("open")
 PEEK: Final = _script("peek")
 PURGE: Final = _script("purge")
 PUT: Final = _script("put")

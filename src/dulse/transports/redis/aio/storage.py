@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from dulse import errors
 from dulse.links.redis.aio.link import RedisLink
 from dulse.links.redis.resp import Word
 from dulse.links.redis.scripts import Script
@@ -21,6 +22,9 @@ __all__ = ["RedisStorage"]
 MAX_RECORD: Final = 500_000_000
 """Bytes: Redis takes 512 MB in one word (proto-max-bulk-len)."""
 
+VERSION: Final = 1
+"""Of what lies in the keys."""
+
 _STALE: Final = b"stale"
 _AT_ONCE: Final = 1000
 """Records given back in one step."""
@@ -29,18 +33,18 @@ _AT_ONCE: Final = 1000
 class RedisStorage:
     """The store of `redis://…`. Any number of processes, threads and tasks may use one server.
 
-    `prefix` stands before all keys; `name` is what texts call the store.
+    All that it keeps is under keys that begin with the prefix of the settings, and in a cluster on one node.
     """
 
     capabilities = Capabilities(max_record=MAX_RECORD, late_answers=True, durable="process")
 
-    def __init__(self, settings: Settings, *, prefix: str = "") -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.prefix = prefix
+        self._prefix = settings.prefix
+        self._gate = settings.gate
         self._link = RedisLink(settings)
-        self._waiting = Waiting(settings, prefix)
+        self._waiting = Waiting(settings)
         self._is_open = False
-        self._seconds = settings.timeout
         self._publisher = ""
         self._begin()
 
@@ -54,11 +58,28 @@ class RedisStorage:
         return f"<RedisStorage {self.settings}: {'open' if self._is_open else 'closed'}>"
 
     async def open(self, seconds: float) -> None:
-        """Connect."""
-        self._seconds = seconds
-        await self._link.open(time.monotonic() + seconds)
+        """Connect, and see that the keys are ones that this release understands."""
+        if self._is_open:
+            return
+        self._link.limit(seconds)
+        until = time.monotonic() + seconds
+        await self._link.open(until)
+        try:
+            await self._check_version(until)
+        except BaseException:
+            await self._link.close(until)
+            raise
         self._waiting.open()
         self._is_open = True
+
+    async def _check_version(self, until: float) -> None:
+        version = await self._run(scripts.OPEN, [VERSION], until)
+        if version != b"%d" % VERSION:
+            text = (
+                f"the keys dulse.* in Redis at {self.settings} are of version {version.decode(errors='replace')[:20]}, "
+                f"and this release of dulse knows version {VERSION}: upgrade it, or give a global_keyprefix"
+            )
+            raise errors.make(errors.StorageCorrupt, text)
 
     async def close(self, seconds: float) -> None:
         """Close both connections and end all waits; leases stay."""
@@ -75,7 +96,7 @@ class RedisStorage:
         self._begin()
 
     async def _run(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
-        return await self._link.script(script, (), (self.prefix, *said), self._end(until))
+        return await self._link.script(script, self.settings.gate, (self.prefix, *said), self._end(until))
 
     def _end(self, until: float | None) -> float:
         return time.monotonic() + self._seconds if until is None else until
@@ -100,10 +121,13 @@ class RedisStorage:
             self._publisher = publisher[0]
             self._publishers.add(publisher[0])
         if publisher is not None and (park is not None or not guards):
-            command = script.command((), (self.prefix, *said))
+            command = script.command(self.settings.gate, (self.prefix, *said))
             await self._link.send([command], self._end(until), scripts=(script,))
             return None
-        answer = await self._run(script, said, until)
+        try:
+            answer = await self._run(script, said, until)
+        except errors.StorageCorrupt as problem:  # this message shall not hold up others
+            raise errors.make(errors.PublishError, str(problem)) from problem
         if answer == _STALE:
             raise StaleTopology(guards)
         return () if targets is None else answers.problems(answer, targets)
@@ -124,7 +148,7 @@ class RedisStorage:
 
     async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Tell the last number written of the publisher that put last; all it had put before is decided by then."""
-        key = f"{self.prefix}dulse.pub:{self._publisher}"
+        key = f"{self._prefix}dulse.pub:{self._publisher}"
         number = await self._link.call("GET", key, until=time.monotonic() + seconds)
         return int(number or 0), ()
 

@@ -48,7 +48,7 @@ if due then
   next_due = math.max(0, tonumber(due) - now)
 end
 if ends then
-  local wait = tonumber(ends) - now + 1
+  local wait = math.max(1, tonumber(ends) - now)
   next_due = next_due < 0 and wait or math.min(next_due, wait)
 end
 return { promoted, expired, next_due }

@@ -23,10 +23,10 @@ _REMEMBERED: Final = 10_000
 class Waiting:
     """All waits of one store, over one connection, which is made for the first."""
 
-    def __init__(self, settings: Settings, prefix: str) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._link = ListeningLink(settings)
-        self._prefix = prefix
+        self._prefix = settings.prefix
         self._keys: dict[str, tuple[str, str]] = {}
         self._queues: dict[bytes, str] = {}
         """Whose key it is."""
