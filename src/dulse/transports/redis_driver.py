@@ -23,10 +23,11 @@ class RedisOptions(LinkOptions):
 
 
 def _storage(settings: Settings, options: RedisOptions) -> RedisStorage:
-    link = settings_from(
-        settings.parameters, options, others=settings.places, password=settings.password, prefix=options.prefix
+    return RedisStorage(
+        settings_from(
+            settings.parameters, options, others=settings.places, password=settings.password, prefix=options.prefix
+        )
     )
-    return RedisStorage(link, prefix=link.prefix)
 
 
 def _by_asyncio(storage: RedisStorage) -> AsyncStorage:

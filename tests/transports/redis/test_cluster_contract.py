@@ -27,6 +27,6 @@ class TestCluster(StorageContract):
         self.settings = settings_from(parameters, LinkOptions(), prefix=f"case {next(_numbers)} ")
 
     def make_storage(self) -> RedisStorage:
-        storage = RedisStorage(self.settings, prefix=self.settings.prefix)
+        storage = RedisStorage(self.settings)
         storage.open(30)
         return storage

@@ -21,10 +21,9 @@ class TestRedis(StorageContract):
 
     @pytest.fixture(autouse=True)
     def place(self, redis_server: RedisServer) -> None:
-        self.settings = settings_from(parse_url(redis_server.url), LinkOptions())
-        self.prefix = f"case {next(_numbers)} "
+        self.settings = settings_from(parse_url(redis_server.url), LinkOptions(), prefix=f"case {next(_numbers)} ")
 
     def make_storage(self) -> RedisStorage:
-        storage = RedisStorage(self.settings, prefix=self.prefix)
+        storage = RedisStorage(self.settings)
         storage.open(30)
         return storage

@@ -96,10 +96,7 @@ class RedisStorage:
         self._begin()
 
     async def _run(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
-        return await self._link.script(script, self.settings.gate, (self.prefix, *said), self._end(until))
-
-    def _end(self, until: float | None) -> float:
-        return time.monotonic() + self._seconds if until is None else until
+        return await self._link.script(script, self._gate, (self._prefix, *said), until)
 
     # ------------------------------------------------------------------------------------------- records
 
@@ -121,8 +118,8 @@ class RedisStorage:
             self._publisher = publisher[0]
             self._publishers.add(publisher[0])
         if publisher is not None and (park is not None or not guards):
-            command = script.command(self.settings.gate, (self.prefix, *said))
-            await self._link.send([command], self._end(until), scripts=(script,))
+            command = script.command(self._gate, (self._prefix, *said))
+            await self._link.send([command], until, scripts=(script,))
             return None
         try:
             answer = await self._run(script, said, until)
