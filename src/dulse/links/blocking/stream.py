@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 from contextlib import suppress
 from math import ceil
+
+from dulse.links.polling import READABLE, WRITABLE, poller
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What tells that nothing was sent or read now, and that it is to be tried again later."""
@@ -30,12 +31,12 @@ class Stream:
         self.send = connected.send
         self.recv = connected.recv
         self.tls = isinstance(connected, ssl.SSLSocket)
-        self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLIN)
+        self._poll = poller()
+        self._poll.register(self._fd, READABLE)
         self._alarm, self._bell = socket.socketpair()
         self._alarm.setblocking(False)
         self._bell.setblocking(False)
-        self._poll.register(self._alarm.fileno(), select.POLLIN)
+        self._poll.register(self._alarm.fileno(), READABLE)
         self._writing = False
 
     def __repr__(self) -> str:
@@ -48,7 +49,7 @@ class Stream:
     def wait(self, seconds: float, *, writing: bool = False) -> bool:
         """Wait until there is something to read, or (with `writing`) room to send, or `wake`; False after `seconds`."""
         if writing is not self._writing:
-            self._poll.modify(self._fd, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
+            self._poll.modify(self._fd, READABLE | WRITABLE if writing else READABLE)
             self._writing = writing
         found = self._poll.poll(ceil(max(0.0, seconds) * 1000))
         if found and any(fd != self._fd for fd, _ in found):
