@@ -19,6 +19,22 @@ SLACK = 3.0
 """Seconds for a machine under load."""
 
 
+class Reconnects:
+    """An observer that counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def published(self, message: object) -> None: ...
+
+    def received(self, delivery: object) -> None: ...
+
+    def settled(self, delivery_tag: int, outcome: str) -> None: ...
+
+    def reconnected(self, url: str) -> None:
+        self.count += 1
+
+
 @pytest.fixture
 def url(rabbitmq: RabbitMQ, proxy: FaultProxy) -> str:
     return rabbitmq.url_of(port=proxy.port)
@@ -66,16 +82,40 @@ def test_a_peer_that_does_not_answer_ends_connecting_at_its_limit(url: str, prox
     assert monotonic() - began < 1 + SLACK
 
 
-def test_an_idle_connection_lives_by_heartbeats(rabbitmq: RabbitMQ, name: str) -> None:
-    with dulse.Connection(rabbitmq.url, heartbeat=1) as connection:
+def compute(_connection: dulse.Connection) -> None:
+    until = monotonic() + 5
+    while monotonic() < until:
+        sum(range(1000))
+
+
+def wait_for_messages(connection: dulse.Connection) -> None:
+    connection.default_channel.basic_consume(
+        connection.default_channel.queue_declare("", exclusive=True).queue, callback=print
+    )
+    with pytest.raises(errors.DeadlineExceeded):
+        connection.drain_events(timeout=5)
+
+
+def compute_in_a_handler(connection: dulse.Connection) -> None:
+    channel = connection.default_channel
+    queue = channel.queue_declare("", exclusive=True).queue
+    channel.basic_consume(queue, callback=lambda _message: compute(connection))
+    channel.basic_publish(b"work", "", queue)
+    connection.drain_events(timeout=SLACK)
+
+
+@pytest.mark.parametrize("idle", [compute, wait_for_messages, compute_in_a_handler])
+def test_a_connection_lives_by_heartbeats_while_its_program(
+    rabbitmq: RabbitMQ, name: str, idle: Callable[[dulse.Connection], None]
+) -> None:
+    observer = Reconnects()
+    with dulse.Connection(rabbitmq.url, heartbeat=1, observer=observer) as connection:
         channel = connection.default_channel
         channel.queue_declare(name)
-        until = monotonic() + 5
-        while monotonic() < until:  # a program that computes
-            sum(range(1000))
+        idle(connection)
         channel.basic_publish(b"message", "", name)
         channel.flush()
-        assert connection.default_channel is channel
+        assert observer.count == 0
         assert channel.basic_get(name) is not None
 
 

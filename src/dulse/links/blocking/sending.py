@@ -45,7 +45,6 @@ def push(line: Line) -> bool:
     except OSError as problem:
         line.failure = line.failure or problem
         return False
-    engine.has_spoken = True
     return not has_unsent(line)
 
 
@@ -72,6 +71,7 @@ def write_acks(line: Line) -> None:
 def _push_tail(line: Line) -> None:
     data = b"".join(line.tail)
     done = sum(line.tail_sent)
+    _note_speech(line)
     while done < len(data):
         line.tail_sent.extend(map(line.send, (data[done:],)))
         done = sum(line.tail_sent)
@@ -91,8 +91,14 @@ def _push_window(line: Line, port: Port, *, only_begun: bool) -> None:
         data = None if only_begun else window.begin_next()
         if data is None:
             return
+        _note_speech(line)
         line.stuck = port
         window.sent.extend(map(line.send, (data,)))
+
+
+def _note_speech(line: Line) -> None:
+    if line.engine is not None:
+        line.engine.has_spoken = True  # only where something is sent: a peer that hears nothing ends the connection
 
 
 def _adopt_late(port: Port) -> None:

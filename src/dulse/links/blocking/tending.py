@@ -39,6 +39,7 @@ class Tending:
         self._line = line
         self._due = monotonic() + TICK
         self._seen: tuple[object, ...] = ()
+        self._last = 0
         self._quiet = 0
 
     def __repr__(self) -> str:
@@ -73,8 +74,9 @@ class Tending:
             busy, self._seen = seen != self._seen, seen
             if busy and waiting:
                 line.spend()
-            if line.engine is not None and busy:
-                line.engine.has_spoken = True
+            if line.engine is not None and last != self._last:
+                line.engine.has_spoken = True  # to have read is not: a peer that hears nothing ends the connection
+            self._last = last
         return busy
 
     def _serve(self) -> None:
