@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self
 
@@ -140,6 +141,8 @@ class Producer(Attached, Generic[Payload]):
             if self._default_key is not None and self._default_key not in self._declared:
                 declare = [*(declare or ()), default]
         send = self._retried(self._publish, retry, retry_policy) if retry else self._publish
+        if session is not None:  # tracers that take the place of _publish know nothing of it
+            send = partial(send, session=session)
         await send(
             written,
             priority,
@@ -156,7 +159,6 @@ class Producer(Attached, Generic[Payload]):
             confirm_timeout,
             retry,
             retry_policy,
-            session,
         )
 
     async def _publish(

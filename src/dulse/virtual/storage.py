@@ -20,7 +20,7 @@ StorageBusy and has done nothing; where nobody can tell, a connection error or D
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import (
@@ -280,19 +280,6 @@ class Storage(Protocol):
         ...
 
 
-class TransactionalStorage(Storage, Protocol):
-    """A Storage with the capability `transactions`."""
-
-    def put_within(self, session: Any, puts: Sequence[Put], guards: Sequence[Guard] = ()) -> Sequence[Problem]:
-        """Write as `put` does, by the caller's own transaction: the records exist from its commit on, if it commits.
-
-        Only the caller's connection is used, which is neither committed nor rolled back; its errors are raised as they
-        come, in the client's own form. NotSupported: `session` is not of this store, or commits by itself. A Problem
-        with an excess tells of what others can see already.
-        """
-        ...
-
-
 class AsyncStorage(Protocol):
     """The contract in its asyncio form; each method promises what its namesake in `Storage` does."""
 
@@ -409,11 +396,3 @@ class AsyncStorage(Protocol):
         if_dead: str | None = None,
         until: float | None = None,
     ) -> bool: ...
-
-
-class AsyncTransactionalStorage(AsyncStorage, Protocol):
-    """An AsyncStorage with the capability `transactions`."""
-
-    async def put_within(
-        self, session: Any, puts: Sequence[Put], guards: Sequence[Guard] = ()
-    ) -> Sequence[Problem]: ...

@@ -8,7 +8,8 @@ from typing import Any, cast
 from dulse import errors
 from dulse.model.message import Outgoing, Returned
 from dulse.virtual.aio.publishing import Dispatch, unroutable
-from dulse.virtual.storage import AsyncTransactionalStorage, StaleTopology
+from dulse.virtual.storage import StaleTopology
+from dulse.virtual.transactional import AsyncTransactionalStorage
 
 ATTEMPTS = 5
 """A route outdated so often is one that the caller's transaction cannot see: it looks at the past."""

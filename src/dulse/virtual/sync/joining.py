@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from dulse import errors
 from dulse.model.message import Outgoing, Returned
-from dulse.virtual.storage import StaleTopology, TransactionalStorage
+from dulse.virtual.storage import StaleTopology
 from dulse.virtual.sync.publishing import Dispatch, unroutable
+from dulse.virtual.transactional import TransactionalStorage
 
 ATTEMPTS = 5
 """A route outdated so often is one that the caller's transaction cannot see: it looks at the past."""
