@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import dulse.aio
 from dulse import Connection, Queue, errors
 from dulse.model.records import Put, Target
 from dulse.transports.sql import SQLStorage
@@ -165,6 +166,26 @@ def test_kombus_prefixes_lead_to_a_database(tmp_path: Path, prefix: str) -> None
         assert message is not None
         assert message.payload == "hello"
         message.ack()
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "asyncmy", "aiomysql", "aiosqlite"])
+async def test_urls_with_a_driver_of_asyncio_lead_to_the_same_database(
+    request: pytest.FixtureRequest, tmp_path: Path, driver: str
+) -> None:
+    kind = {"aiosqlite": "sqlite", "asyncpg": "postgresql"}.get(driver, "mariadb")
+    path = f"sqlite:///{tmp_path}/broker.sqlite"
+    plain = path if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
+    named = plain.replace(kind, f"{kind}+{driver}", 1)
+    if driver == "asyncpg":
+        named += "?prepared_statement_cache_size=0"
+    async with dulse.aio.Connection(f"sqla+{named}") as connection:
+        await dulse.aio.Queue("q")(await connection.default_channel).declare()
+        await connection.Producer().publish("hello", routing_key="q")
+
+    with Connection(f"sqla+{plain}") as blocking:
+        message = Queue("q")(blocking.default_channel).get(no_ack=True)
+    assert message is not None
+    assert message.payload == "hello"
 
 
 def test_tls_is_verified(postgresql: PostgreSQL, postgresql_url: str) -> None:

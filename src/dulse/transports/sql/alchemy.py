@@ -131,6 +131,7 @@ def _make(url: str, options: dict[str, Any], complete: Callable[..., None]) -> t
         parsed = make_url(url)
         if parsed.drivername == "postgres":
             parsed = parsed.set(drivername="postgresql")
+        parsed = _blocking(parsed)
         for driver, module in drivers.PREFERRED.get(parsed.drivername, ()):
             if find_spec(module) is not None:
                 parsed = parsed.set(drivername=f"{parsed.drivername}+{driver}")
@@ -145,3 +146,12 @@ def _make(url: str, options: dict[str, Any], complete: Callable[..., None]) -> t
     place = parsed.set(query={}).render_as_string(hide_password=True)
     event.listen(engine, "do_connect", complete)
     return engine, place
+
+
+def _blocking(url: Any) -> Any:
+    """Give the same database by a blocking driver for a URL that names one of asyncio."""
+    backend, _, driver = url.drivername.partition("+")
+    if driver not in drivers.OF_ASYNCIO:
+        return url
+    query = {name: value for name, value in url.query.items() if name not in drivers.ONLY_ASYNCPG}
+    return url.set(drivername=backend, query=query)

@@ -7,7 +7,19 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["PREFERRED", "cancel", "cursor", "cut", "descriptor", "forget_timeout", "heard", "set_autocommit", "tell"]
+__all__ = [
+    "OF_ASYNCIO",
+    "ONLY_ASYNCPG",
+    "PREFERRED",
+    "cancel",
+    "cursor",
+    "cut",
+    "descriptor",
+    "forget_timeout",
+    "heard",
+    "set_autocommit",
+    "tell",
+]
 
 PREFERRED: Final = {
     "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2")),
@@ -15,6 +27,11 @@ PREFERRED: Final = {
     "mariadb": (("pymysql", "pymysql"), ("mysqldb", "MySQLdb")),
 }
 """For a URL that names no driver: SQLAlchemy's names and the modules, of which the first that is there is taken."""
+
+OF_ASYNCIO: Final = {"asyncpg", "aiomysql", "asyncmy", "aiosqlite"}
+"""SQLAlchemy's names of drivers that need its async engine: a blocking one reaches the same database."""
+ONLY_ASYNCPG: Final = {"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"}
+"""What a URL may tell that driver, and no other understands."""
 
 CANCEL_WITHIN: Final = 1.0
 
