@@ -169,3 +169,65 @@ def test_every_message_is_settled_once_and_the_bytes_add_up(settlements: list[tu
     assert window.weigh() == sum(map(len, window.entries)) + COST * len(window.entries)
     assert all(window.entries[tag - window.base] == bytes((64 + tag,)) * tag for tag in tags(window))
     assert len(window.sent) == len(window.entries)
+
+
+# ----------------------------------------------------------------------------------------------------------- rows
+
+
+def test_messages_that_wait_go_in_one_piece_and_are_counted_one_by_one() -> None:
+    window = Window()
+    window.entries.extend([b"ab", b"cde", b"f"])
+    assert window.begin_row() == b"abcdef"
+    window.given.append(4)
+    window.take_row()
+    assert (window.sent, window.remainder()) == ([2, 2], b"e")
+    window.extra.append(1)
+    assert (window.remainder(), window.begin_row(), window.begin_next()) == (b"", b"", b"f")
+
+
+def test_a_row_that_nothing_took_comes_again_as_it_was() -> None:
+    window = Window()
+    window.entries.extend([b"ab", b"cd"])
+    first = window.begin_row()
+    window.take_row()
+    window.entries.append(b"ef")
+    assert window.begin_row() is first
+    window.given.append(4)
+    window.take_row()
+    assert (window.sent, window.begin_row(), window.begin_next()) == ([2, 2], b"", b"ef")
+
+
+def test_a_row_begins_behind_what_was_sent_in_two_parts() -> None:
+    window = Window()
+    window.entries.extend([b"abc", b"d", b"e"])
+    window.sent.append(1)
+    window.extra.append(2)
+    assert window.begin_row() == b"de"
+    window.given.append(2)
+    window.take_row()
+    assert (window.sent, window.extra) == ([3, 1, 1], [])
+
+
+def test_a_confirm_counts_what_a_row_gave_before_an_exception_struck() -> None:
+    window = Window()
+    window.entries.extend([b"ab", b"cd", b"ef"])
+    window.begin_row()
+    window.given.append(6)
+    window.confirm(2, multiple=True)
+    assert (window.entries, window.sent, window.row) == ([b"ef"], [2], b"")
+
+
+def test_what_begins_anew_has_no_row() -> None:
+    window = Window()
+    window.entries.extend([b"ab", b"cd"])
+    window.begin_row()
+    window.restart(window.unconfirmed())
+    assert (window.row, window.begin_row()) == (b"", b"abcd")
+
+
+def test_large_messages_are_not_copied_into_rows() -> None:
+    window = Window()
+    window.entries.extend([bytes(131073), b"a", b"b"])
+    assert window.begin_row() == b""
+    window.sent.append(131073)
+    assert window.begin_row() == b"ab"

@@ -6,10 +6,11 @@ import pytest
 
 from dulse import errors
 from dulse.amqp import frames
-from dulse.amqp.confirms import Window
+from dulse.amqp.confirms import Unconfirmed, Window
 from dulse.amqp.messages import Writer, read_written
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel, confirm, queue
+from dulse.amqp.recheck import Recheck
 from dulse.amqp.recovery import NotRestored, Step, renew, restoration
 from dulse.amqp.remembered import Remembered
 from dulse.model.commands import BindQueue, DeclareQueue
@@ -127,7 +128,7 @@ def test_a_window_begins_again_in_order_and_unsent() -> None:
     window.sent.extend(map(len, window.entries))
     window.confirm(1, multiple=False)
     window.confirm(3, multiple=False)
-    renew(window, 1, 4096, 4096)
+    renew(window, None, 1, 4096, 4096)
     assert [read_written(each)[2] for each in window.entries] == [b"1", b"3", b"4"]
     assert (window.sent, window.base) == ([], 1)
 
@@ -135,8 +136,21 @@ def test_a_window_begins_again_in_order_and_unsent() -> None:
 def test_a_window_is_cut_into_smaller_frames_where_the_new_server_wants_them() -> None:
     window, body = Window(), bytes(range(256)) * 40
     window.entries.append(Writer(1, 131072).write(body, {"type": "t"}, "e", "k", mandatory=True))
-    renew(window, 1, 4096, 131072)
+    renew(window, None, 1, 4096, 131072)
     (data,) = window.entries
     method, properties, found = read_written(data)
     assert (method, properties, found) == (basic.Publish("e", "k", mandatory=True), {"type": "t"}, body)
     assert max(len(payload) + frames.OVERHEAD for _, _, payload in frames.read_frames(data)) == 4096
+
+
+def test_a_recheck_goes_on_in_smaller_frames_where_the_new_server_wants_them() -> None:
+    body = bytes(range(256)) * 40
+    messages = [Unconfirmed(each, Writer(1, 131072).write(body, {}, "e", "k"), None) for each in (1, 2)]
+    recheck = Recheck(messages, errors.NotFound("no exchange 'other'"))
+    assert len(recheck.trial()) == 2
+    recheck.confirm(1, multiple=False)
+    recheck.lost()
+    renew(Window(), recheck, 1, 4096, 131072)
+    (left,) = recheck.trial()
+    assert read_written(left.data)[2] == body
+    assert max(len(payload) + frames.OVERHEAD for _, _, payload in frames.read_frames(left.data)) == 4096

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Any
 
@@ -15,7 +16,7 @@ from dulse import errors
 from dulse.aio import Connection
 from dulse.testing.proxy import Direction, FaultProxy
 from tests.amqp_transport.conftest import PATIENCE, Meanwhile, taken
-from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.rabbitmq import PortMapper, RabbitMQ
 
 NOISE = b"HTTP/1.1 400 Bad Request\r\n\r\n" * 4
 
@@ -113,6 +114,49 @@ def test_noise_during_a_recheck_is_not_taken_for_the_brokers_verdict(
             connection.transport.transport.flush(PATIENCE)
     assert [(body, type(error)) for body, error in failed] == [(b"20", errors.NotFound)]
     assert set(taken(rabbitmq.url, name)) == {b"%d" % number for number in range(40) if number != 20}
+
+
+@pytest.fixture
+def smaller(rabbitmq: RabbitMQ) -> Iterator[RabbitMQ]:
+    """A broker that wants smaller frames."""
+    mapper = PortMapper(rabbitmq.installation)
+    settings = ["frame_max = 8192"]
+    node = RabbitMQ(rabbitmq.installation, mapper, rabbitmq.authority, name="smaller", settings=settings)
+    node.start()
+    yield node
+    node.kill()
+    mapper.kill()
+
+
+def test_a_recheck_goes_on_at_a_broker_that_wants_smaller_frames(
+    rabbitmq: RabbitMQ, smaller: RabbitMQ, proxy: FaultProxy, name: str
+) -> None:
+    with dulse.Connection(smaller.url) as connection:
+        connection.default_channel.queue_declare(name)
+    url = f"{rabbitmq.url_of(port=proxy.port)};{smaller.url}"
+    failed: list[bytes] = []
+    options = {"on_unconfirmed": lambda message, _error: failed.append(message.body[:4])}
+    with dulse.Connection(url, transport_options=options) as connection:
+        channel = connection.default_channel
+        channel.queue_declare(name)
+        port: Any = channel.transport_channel
+        proxy.slow(200_000, Direction.TO_SERVER)
+        for number in range(20):
+            port.publish(b"%04d" % number * 5000, {}, "missing" if number == 10 else "", name)
+        until = monotonic() + PATIENCE
+        while port.recheck is None:
+            assert monotonic() < until
+            sleep(0.001)
+        proxy.refuse()
+        proxy.cut()
+        with pytest.raises(errors.NotFound, match="missing"):
+            connection.transport.transport.flush(PATIENCE)
+        producer = connection.Producer(routing_key=name)
+        producer.publish(b"0020" * 5000)
+        producer.flush(PATIENCE)
+    assert failed == [b"0010"]
+    came = {body[:4] for body in (*taken(smaller.url, name), *taken(rabbitmq.url, name))}
+    assert came == {b"%04d" % number for number in range(21) if number != 10}
 
 
 def test_a_flush_waits_until_acknowledgements_are_taken(rabbitmq: RabbitMQ, proxy: FaultProxy, name: str) -> None:

@@ -9,6 +9,10 @@ from dulse.amqp.faults import misuse, violation
 COST = 512
 """Bytes that each message counts besides its own, so that one number bounds messages and bytes."""
 
+MOST_IN_ROW = 256
+_LONGEST_ROW = 131072
+"""Messages and bytes that are put together for one call; longer ones are quicker without being copied."""
+
 
 class Unconfirmed(NamedTuple):
     """A message in a window."""
@@ -29,7 +33,20 @@ class Window:
     that tokens of what is confirmed may be forgotten.
     """
 
-    __slots__ = ("_weighed", "base", "entries", "extra", "held", "messages", "sent", "singles", "size", "tokens")
+    __slots__ = (
+        "_weighed",
+        "base",
+        "entries",
+        "extra",
+        "given",
+        "held",
+        "messages",
+        "row",
+        "sent",
+        "singles",
+        "size",
+        "tokens",
+    )
 
     def __init__(self, messages: int = 1000, size: int = 8 * 1024 * 1024) -> None:
         if messages < 1 or size < 1:
@@ -45,6 +62,10 @@ class Window:
         """The bytes of each entry that the first try gave to the kernel; those not tried yet have none."""
         self.extra: list[int] = []
         """The bytes that later tries added to the last one in `sent`."""
+        self.row: bytes = b""
+        """Several entries in one piece, from the first that was never tried, where they are to be sent by one call."""
+        self.given: list[int] = []
+        """The bytes of `row` that the kernel has taken, until `take_row` counts them to the entries."""
         self.singles: set[int] = set()
         """Tags in `entries` that are confirmed."""
         self.tokens: dict[int, object] = {}
@@ -104,6 +125,38 @@ class Window:
             self.sent[-1], self.extra = len(self.entries[count - 1]), []
         return self.entries[count]
 
+    def begin_row(self) -> bytes:
+        """Give several entries that were never tried in one piece, for one call; nothing: there are no small ones.
+
+        What that call took goes to `given`; then comes `take_row`. Where it took nothing, the same piece comes again,
+        as TLS wants it. Call it when `remainder` is empty.
+        """
+        if not self.row:
+            size, pieces = 0, []
+            for entry in self.entries[len(self.sent) : len(self.sent) + MOST_IN_ROW]:
+                size += len(entry)
+                if size > _LONGEST_ROW:
+                    break
+                pieces.append(entry)
+            if len(pieces) > 1:
+                self.row = b"".join(pieces)
+        return self.row
+
+    def take_row(self) -> None:
+        """Count what the kernel took of a row as sent."""
+        if not self.given:
+            return
+        taken = sum(self.given)
+        at, sent = len(self.sent), self.sent.copy()
+        if self.extra:
+            sent[-1] = len(self.entries[at - 1])
+        for entry in self.entries[at:]:
+            if taken <= 0:
+                break
+            sent.append(min(taken, len(entry)))
+            taken -= len(entry)
+        self.sent, self.extra, self.given, self.row = sent, [], [], b""
+
     def is_settled(self, tag: int) -> bool:
         """Tell whether the broker has answered for a message."""
         return tag < self.base or tag in self.singles
@@ -141,6 +194,7 @@ class Window:
         data = [each.data for each in entries]
         tokens = {base + at: each.token for at, each in enumerate(entries) if each.token is not None}
         singles: set[int] = set()
+        self.row, self.given = b"", []
         self.base, self.entries, self.sent, self.extra, self.singles, self.tokens, self.held, self._weighed = (
             base,
             data,
@@ -156,6 +210,8 @@ class Window:
         return Unconfirmed(tag, self.entries[tag - self.base], self.tokens.get(tag))
 
     def _checked(self, tag: int, multiple: bool) -> int:
+        if self.given:
+            self.take_row()
         if tag > self.last:
             raise violation(f"the broker confirms message {tag} and {self.last} were published", 406)
         return tag or (self.last if multiple else 0)
@@ -166,7 +222,7 @@ class Window:
         reached = tag + 1
         if not multiple:
             is_first = tag == self.base or self.base in self.singles
-            if not is_first or len(self.singles) < len(self.entries) >> 3:
+            if not is_first or len(self.singles) + (tag not in self.singles) <= len(self.entries) >> 3:
                 self.singles.add(tag)
                 return  # cutting the lists for each single one would cost more than all the rest
             reached = self.base

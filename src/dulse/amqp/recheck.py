@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dulse.amqp.confirms import Unconfirmed
@@ -82,6 +82,10 @@ class Recheck:
         if left:
             self._queue.appendleft(left)
         self._renew()
+
+    def rewrite(self, written: Callable[[bytes], bytes]) -> None:
+        """Have the messages in another form: cut into smaller frames, for another server. To be called after `lost`."""
+        self._queue = deque([each._replace(data=written(each.data)) for each in trial] for trial in self._queue)
 
     def remaining(self) -> list[Unconfirmed]:
         """Give all that is neither confirmed nor failed, in order."""

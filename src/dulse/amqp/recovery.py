@@ -12,6 +12,7 @@ from dulse.amqp.life import is_held
 from dulse.amqp.messages import written_anew
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
+from dulse.amqp.recheck import Recheck
 from dulse.amqp.remembered import Remembered
 
 
@@ -103,8 +104,12 @@ def ask(engine: Engine, step: Step) -> Expected:
     return engine.call(step.channel, step.method)
 
 
-def renew(window: Window, number: int, frame_max: int, before: int) -> None:
+def renew(window: Window, recheck: Recheck | None, number: int, frame_max: int, before: int) -> None:
     """Make a window begin again on a new connection: numbered from 1, none of it sent, in frames of its maximum."""
+    if recheck is not None:
+        if frame_max < before:
+            recheck.rewrite(lambda data: written_anew(data, number, frame_max))
+        return
     waiting = window.unconfirmed()
     if frame_max < before:
         waiting = [each._replace(data=written_anew(each.data, number, frame_max)) for each in waiting]

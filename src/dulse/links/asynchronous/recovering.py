@@ -120,8 +120,7 @@ class Recovering(Delaying):
             for port in list(self.ports.values()):
                 port.use(wire.engine.writer(port.number), wire)
                 port.is_bare = False
-                if Deed.RENEW in port.turn(Turn.RESTORED):
-                    renew(port.window, port.number, wire.engine.frame_max, before)
+                renew(port.window, port.recheck, port.number, wire.engine.frame_max, before)
         except BaseException:
             self.wire = None
             wire.abort()

@@ -128,8 +128,7 @@ class Mender:
             line.frame_max = engine.frame_max
             for port in line.ports.values():
                 deeds = port.turn(cutting(reason, len(port.window), spoiled=spoiled)) + port.turn(Turn.RESTORED)
-                if port.recheck is None:
-                    renew(port.window, port.number, engine.frame_max, before)
+                renew(port.window, port.recheck, port.number, engine.frame_max, before)
                 port.resume(engine.writer(port.number))
                 if {Deed.RECHECK, Deed.GO_ON} & set(deeds):
                     port.hold()

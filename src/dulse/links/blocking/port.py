@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from dulse import errors
@@ -137,22 +136,16 @@ class Port:
 
     def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Send messages in order; those whose confirms are waited for are waited for together."""
-        if self.waits or (self.on_returned is None and any(each.mandatory for each in messages)):
-            self._publish_together(messages, timeout)
-            return
-        deadline = self.link.deadline(timeout)
-        for body, properties, exchange, routing_key, mandatory in messages:
-            left = None if timeout is None else max(0.0, deadline - monotonic())
-            self.publish(body, properties, exchange, routing_key, mandatory, left)
-
-    def _publish_together(self, messages: Sequence[Outgoing], timeout: float | None) -> None:
         written: list[bytes] = []
         for body, properties, exchange, routing_key, mandatory in messages:
             route, to = properties, exchange
             if "x-delay" in (properties.get("headers") or ()):
                 route, to, timeout = self.link.postpone(properties, exchange, routing_key, timeout)
             written.append(self.writer.write(body, route, to, routing_key, mandatory))
-        self.link.publish_together(self, written, timeout)
+        if self.waits or (self.on_returned is None and any(each.mandatory for each in messages)):
+            self.link.publish_together(self, written, timeout)
+        else:
+            self.link.publish_in_rows(self, written, timeout)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all that was published here is confirmed; raises what the broker did not take."""

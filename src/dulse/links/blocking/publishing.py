@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from time import monotonic
 
 from dulse import errors
+from dulse.amqp.confirms import MOST_IN_ROW
+from dulse.amqp.messages import written_anew
 from dulse.links.amqp_problems import raise_oldest, tell, unroutable
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
-from dulse.links.blocking.sending import forget_sent, grant, has_room, has_unsent, push
+from dulse.links.blocking.sending import fitting, forget_sent, grant, has_room, has_unsent, push
 from dulse.model.message import Returned
 
 _MOST_TOLD = 1000
@@ -48,6 +50,38 @@ class Publishing:
         if placing is None or not port.confirms:
             return
         self._await_confirm(port, placing, awaiting, deadline)
+
+    def publish_in_rows(self, port: Port, messages: Sequence[bytes], timeout: float | None) -> None:
+        """Publish many in order, as many by one call of the system as there is room for in the window."""
+        deadline = self.deadline(timeout)
+        done = 0
+        while done < len(messages):
+            done += self._place_row(port, messages[done : done + MOST_IN_ROW])
+            left = None if timeout is None else max(0.0, deadline - monotonic())
+            self._place(port, messages[done], 0, left, None)  # which waits, if there is need to
+            done += 1
+
+    def _place_row(self, port: Port, messages: Sequence[bytes]) -> int:
+        """Send what there is room for at the moment, but for the last; gives how many."""
+        line = self._line
+        with line.lock:
+            if line.inside or not port.is_ready or line.engine is None or line.engine.blocked is not None:
+                return 0
+            line.inside = True
+            try:
+                count = min(fitting(line, messages), len(messages) - 1)
+                if count < 1 or not push(line):
+                    return 0
+                # They may have been written for a connection with larger frames.
+                fit = line.frame_max
+                row = [each if len(each) <= fit else written_anew(each, port.number, fit) for each in messages[:count]]
+                line.spend()  # an exception may strike before they are sent
+                port.window.entries.extend(row)
+                push(line)
+                forget_sent(line)
+                return count
+            finally:
+                line.inside = False
 
     def publish_together(self, port: Port, messages: Sequence[bytes], timeout: float | None) -> None:
         """Publish many in order, and wait until the broker has answered for all of them."""
@@ -189,6 +223,9 @@ class _Placing:
             window = port.window
             if self._awaiting is not None and port.confirms:
                 window.tokens[window.last + 1] = self._awaiting
+            if size > line.frame_max:  # it may have been written for a connection with larger frames
+                self._data = written_anew(self._data, port.number, line.frame_max)
+            line.spend()  # an exception may strike before it is sent
             window.entries.append(self._data)
             self._tag, self._generation = window.last, port.generation
         pushed = push(line)
@@ -250,6 +287,6 @@ class _Placing:
         """Take the message back if none of it was sent and nothing came behind it; called under the lock."""
         window = self._port.window
         is_last = self._tag > 0 and self._is_current() and window.last == self._tag
-        if is_last and len(window.sent) < len(window.entries):
+        if is_last and len(window.sent) < len(window.entries) and not window.row:
             window.tokens.pop(self._tag, None)
             window.entries.pop()

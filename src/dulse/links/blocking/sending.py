@@ -5,6 +5,8 @@ All functions are called under the line's lock, with `inside` set.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dulse.amqp.confirms import COST
 from dulse.amqp.life import Status
 from dulse.links.blocking.line import Line
@@ -82,13 +84,22 @@ def _push_window(line: Line, port: Port, *, only_begun: bool) -> None:
     """Send what is left of the message that was begun, and those behind it."""
     window = port.window
     while True:
+        window.take_row()
         rest = window.remainder()
         while rest:
             line.stuck = port
             window.extra.extend(map(line.send, (rest,)))
             rest = window.remainder()
         line.stuck = None
-        data = None if only_begun else window.begin_next()
+        if only_begun:
+            return
+        row = window.begin_row()
+        if row:
+            _note_speech(line)
+            line.stuck = port
+            window.given.extend(map(line.send, (row,)))
+            continue
+        data = window.begin_next()
         if data is None:
             return
         _note_speech(line)
@@ -134,6 +145,21 @@ def has_room(line: Line, size: int) -> bool:
         line.is_full = free < setup.window_bytes // 4 or slots < max(1, setup.window_messages // 4)
     line.is_full = line.is_full or free < size + COST or slots < 1
     return not line.is_full
+
+
+def fitting(line: Line, messages: Sequence[bytes]) -> int:
+    """Tell how many of these messages the windows take now, from the first on."""
+    if line.is_full:
+        return 0
+    count, held = _stock(line)
+    free = line.setup.window_bytes - held
+    fit = 0
+    for data in messages[: max(0, line.setup.window_messages - count)]:
+        free -= len(data) + COST
+        if free < 0:
+            break
+        fit += 1
+    return fit
 
 
 def grant(line: Line, size: int) -> None:
