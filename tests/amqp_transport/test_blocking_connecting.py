@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 import pytest
 
 import dulse
 from dulse import errors
+from dulse.testing.proxy import FaultProxy
 from tests.amqp_transport.conftest import PATIENCE, taken
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -145,3 +148,51 @@ def test_a_message_over_our_own_limit_closes_its_channel_alone(rabbitmq: RabbitM
             channel.basic_get(name)
         assert not channel.is_open
         assert other.queue_declare(name, passive=True).queue == name
+
+
+def test_options_of_tcp_are_set_by_number_or_name(rabbitmq: RabbitMQ) -> None:
+    settings = {"TCP_USER_TIMEOUT": 7000, socket.TCP_KEEPCNT: 5}
+    with dulse.Connection(rabbitmq.url, transport_options={"socket_settings": settings}) as connection:
+        connection.connect()
+        link: Any = connection.transport.transport
+        with socket.socket(fileno=os.dup(link._link._line.stream.fileno())) as same:
+            assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+            assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 5
+
+
+@pytest.mark.parametrize("settings", [{"TCP_NONSENSE": 1}, {"SO_LINGER": 1}, {socket.TCP_KEEPCNT: "five"}])
+def test_an_option_that_tcp_has_not_is_named(settings: dict[Any, Any]) -> None:
+    with pytest.raises(errors.InvalidArgument, match="socket_settings has"):
+        dulse.Connection("amqp://localhost:1//", transport_options={"socket_settings": settings}).connect()
+
+
+def test_a_call_waits_for_an_answer_as_long_as_read_timeout_says(rabbitmq: RabbitMQ, proxy: FaultProxy) -> None:
+    options = {"read_timeout": 0.3, "reconnect_timeout": 0}
+    connection = dulse.Connection(rabbitmq.url_of(port=proxy.port), transport_options=options)
+    channel = connection.default_channel
+    proxy.stall()
+    began = monotonic()
+    with pytest.raises(errors.DeadlineExceeded):
+        channel.queue_declare("whatever")
+    assert 0.3 <= monotonic() - began < 15
+    proxy.cut()
+    connection.close()
+
+
+def test_a_publish_waits_for_room_as_long_as_write_timeout_says(
+    rabbitmq: RabbitMQ, proxy: FaultProxy, name: str
+) -> None:
+    options = {"write_timeout": 0.3, "reconnect_timeout": 0, "window_messages": 5}
+    connection = dulse.Connection(rabbitmq.url_of(port=proxy.port), transport_options=options)
+    connection.default_channel.queue_declare(name)
+    producer = connection.Producer(routing_key=name)
+    proxy.stall()
+    began = monotonic()
+    for _ in range(5):
+        producer.publish(b"x")
+    with pytest.raises(errors.DeadlineExceeded):
+        producer.publish(b"x")
+    assert 0.3 <= monotonic() - began < 15
+    proxy.cut()
+    with pytest.raises(errors.Unconfirmed):
+        connection.close()

@@ -30,6 +30,8 @@ class Destination:
     settings: Settings
     tls: Tls | None = None
     """None: plain."""
+    socket_settings: Mapping[int, int] = field(default_factory=dict)
+    """Options of TCP, by number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class LinkSetup:
     """How many of them, from the first on, `open` tries; the others belong to who makes several links."""
     timeout: float = 30.0
     """What a call may take that names no timeout of its own."""
+    write_timeout: float | None = None
+    """The same for a publish; None: `timeout`."""
     connect_timeout: float = 5.0
     """What one attempt to connect may take when a lost link is replaced."""
     confirms: bool = True

@@ -9,6 +9,7 @@ from dulse.amqp.settings import CAPABILITIES
 from dulse.amqp.settings import Settings as EngineSettings
 from dulse.links.addresses import places
 from dulse.links.amqp_setup import Destination, LinkSetup
+from dulse.links.sockets import tcp_settings
 from dulse.links.tls import tls_from
 from dulse.model.options import build
 from dulse.model.parameters import Parameters
@@ -55,7 +56,8 @@ def setup_from(settings: Settings) -> LinkSetup:
     return LinkSetup(
         destinations=(*own, *others),
         own=len(own),
-        timeout=settings.timeout,
+        timeout=settings.timeout if options.read_timeout is None else options.read_timeout,
+        write_timeout=options.write_timeout,
         confirms=options.confirm_publish != "off",
         waits_for_confirms=options.confirm_publish in {True, "true"},
         window_messages=options.window_messages,
@@ -94,7 +96,7 @@ def _destinations(parameters: Parameters, secret: Callable[[], str] | None, opti
         properties={"product": "dulse", **(options.client_properties or {}), "capabilities": CAPABILITIES},
     )
     found = places(parameters.hostname, parameters.port, TLS_PORT if tls is not None else PORT)
-    return [Destination(place, wishes, tls) for place in found]
+    return [Destination(place, wishes, tls, tcp_settings(options.socket_settings or {})) for place in found]
 
 
 def _mechanisms(

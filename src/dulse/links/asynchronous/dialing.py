@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 
 from dulse import errors
 from dulse.links.addresses import Address, Place
-from dulse.links.sockets import prepare, unreachable
+from dulse.links.sockets import NO_SETTINGS, prepare, unreachable
 
 HEAD_START = 0.25
 """Seconds after which the next address is tried beside those that have not answered."""
 
 
-async def dial(place: Place, dead_after: float | None) -> socket.socket:
+async def dial(place: Place, dead_after: float | None, settings: Mapping[int, int] = NO_SETTINGS) -> socket.socket:
     """Connect to the address of a place that answers first; the caller bounds the time.
 
-    `dead_after`: see `prepare`. ConnectionRefused: nobody listens there, or the name is unknown.
+    `dead_after`, `settings`: see `prepare`. ConnectionRefused: nobody listens there, or the name is unknown.
     """
     failures: list[OSError] = []
     trying: set[asyncio.Task[socket.socket]] = set()
@@ -28,7 +28,7 @@ async def dial(place: Place, dead_after: float | None) -> socket.socket:
         while True:
             address = next(addresses, None)
             if address is not None:
-                trying.add(asyncio.ensure_future(_connect(address, dead_after)))
+                trying.add(asyncio.ensure_future(_connect(address, dead_after, settings)))
             if not trying:
                 raise unreachable(place, failures) from (failures[-1] if failures else None)
             pause = None if address is None else HEAD_START
@@ -74,11 +74,11 @@ def _literal(place: Place) -> Address | None:
     return Address(socket.AF_INET6, (place.host, place.port, 0, 0)) if "%" not in place.host else None
 
 
-async def _connect(address: Address, dead_after: float | None) -> socket.socket:
+async def _connect(address: Address, dead_after: float | None, settings: Mapping[int, int]) -> socket.socket:
     link = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         link.setblocking(False)
-        prepare(link, dead_after)
+        prepare(link, dead_after, settings)
         await asyncio.get_running_loop().sock_connect(link, address.address)
     except BaseException:
         link.close()

@@ -24,7 +24,8 @@ async def open_wire(destination: Destination, owner: Owner, deadline: float) -> 
     try:
         async with asyncio.timeout_at(deadline):
             heartbeat = destination.settings.heartbeat
-            connected = await dial(destination.place, 2 * heartbeat if heartbeat else None)
+            dead_after = 2 * heartbeat if heartbeat else None
+            connected = await dial(destination.place, dead_after, destination.socket_settings)
             wire = Wire(Engine(destination.settings), connected, owner)
             step = "TLS"
             await _begin(wire, destination, deadline)

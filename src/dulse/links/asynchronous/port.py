@@ -100,7 +100,7 @@ class Port:
         data = self._writer.write(body, properties, to, routing_key, mandatory)
         room = self._room - len(data) - COST
         if room < 0:
-            deadline = self.link.deadline(timeout)
+            deadline = self.link.deadline(self.link.setup.write_timeout if timeout is None else timeout)
             await self._wait_for_room(len(data), deadline, patient=timeout is None)
             data = self._writer.write(body, properties, to, routing_key, mandatory)
             room = self._room - len(data) - COST

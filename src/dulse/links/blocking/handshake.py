@@ -21,7 +21,8 @@ def shake_hands(destination: Destination, deadline: float) -> tuple[socket.socke
     ConnectionLost, DeadlineExceeded.
     """
     heartbeat = destination.settings.heartbeat
-    link = connect(destination.place, deadline, dead_after=2 * heartbeat if heartbeat else None)
+    dead_after = 2 * heartbeat if heartbeat else None
+    link = connect(destination.place, deadline, dead_after=dead_after, settings=destination.socket_settings)
     try:
         link = _secured(link, destination, deadline)
         engine = Engine(destination.settings)

@@ -129,7 +129,7 @@ class Publishing:
         placing = _Placing(line, port, data, tag, awaiting)
         turns.glance(line, self.broke)
         self.attend()
-        deadline = self.deadline(timeout)
+        deadline = self.deadline(line.setup.write_timeout if timeout is None else timeout)
         while not turns.wait(line, placing.look, deadline, self.broke):
             if timeout is None and placing.is_blocked:
                 deadline = monotonic() + 1.0  # `look` raises when blocked_timeout is over

@@ -22,6 +22,12 @@ class AmqpOptions(SharedOptions):
     """How long a publish waits while the broker takes no messages."""
     reconnect_timeout: float | None = option(60.0, seconds=True, minimum=0)
     """How long a lost connection is tried to be replaced; None: for ever."""
+    read_timeout: float | None = option(None, seconds=True, minimum=0)
+    """How long a call waits for the broker's answer that names no timeout of its own; None: 30."""
+    write_timeout: float | None = option(None, seconds=True, minimum=0)
+    """How long such a publish waits for room; None: as `read_timeout`."""
+    socket_settings: Mapping[Any, Any] | None = None
+    """Options of TCP by their numbers or names, such as {"TCP_USER_TIMEOUT": 3000}."""
     heartbeat: float = option(60.0, seconds=True, minimum=0, maximum=65535)
     """Seconds between signs of life; two without one end a connection. 0: the broker's wish."""
     frame_max: int = option(131072, minimum=4096, maximum=131072)
