@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -121,3 +122,23 @@ def test_a_consumed_message_takes_a_fraction_of_a_system_call(rabbitmq: RabbitMQ
         # How many messages come in one read is the broker's affair: at most 4 calls for each read that brought some.
         reads = connection.transport.transport._link._line.reads  # type: ignore[attr-defined]
         assert counting.calls <= 4 * reads
+
+
+def test_a_consumed_message_takes_at_most_a_fifth_of_a_system_call(rabbitmq: RabbitMQ, name: str) -> None:
+    """Where the broker has sent all that it may, so that it is not its pace that is counted."""
+    total = 1000
+    with dulse.Connection(rabbitmq.url) as connection, dulse.Connection(rabbitmq.url) as other:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        for _ in range(total):
+            producer.publish(b"x" * 100)
+        producer.flush()
+        queue = dulse.Queue(name, no_declare=True)
+        with dulse.Consumer(connection, [queue], on_message=lambda message: message.ack(), prefetch_count=total):
+            until = monotonic() + PATIENCE
+            while other.default_channel.queue_declare(name, passive=True).message_count:
+                assert monotonic() < until
+            counting = counted(connection)
+            for _ in range(total):
+                connection.drain_events(timeout=PATIENCE)
+            assert counting.calls <= total * 0.2
