@@ -38,7 +38,8 @@ def test_a_publish_that_is_blocked_for_too_long_raises_and_was_not_sent(rabbitmq
     assert taken(rabbitmq.url, name) == [*(str(number).encode() for number in range(sent)), b"after"]
 
 
-def test_publishers_wait_for_the_end_of_an_alarm(rabbitmq: RabbitMQ, name: str) -> None:
+@pytest.mark.parametrize("lasting", [0, 15])
+def test_publishers_wait_for_the_end_of_an_alarm(rabbitmq: RabbitMQ, name: str, lasting: float) -> None:
     total = 2000
     reasons: list[str] = []
     blocked, unblocked = threading.Event(), threading.Event()
@@ -60,6 +61,7 @@ def test_publishers_wait_for_the_end_of_an_alarm(rabbitmq: RabbitMQ, name: str) 
             with rabbitmq.memory_alarm():
                 stack.enter_context(Meanwhile(publish))
                 assert blocked.wait(PATIENCE)
+                assert not unblocked.wait(lasting)
             assert unblocked.wait(PATIENCE)
         producer.flush(PATIENCE)
     assert taken(rabbitmq.url, name) == [str(number).encode() for number in range(total)]
