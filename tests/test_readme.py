@@ -108,7 +108,7 @@ def test_the_transports_named_are_those_that_are_served() -> None:
     from dulse.drivers import schemes
 
     table = README[README.index("## Transports") :].split("\n## ")[0]
-    assert sorted(set(re.findall(r"`(\w+)[+:]", table))) == schemes()
+    assert sorted(set(re.findall(r"`(\w+(?:\+[a-z]+)?)(?:\+…)?://", table))) == schemes()
 
 
 def test_it_is_short() -> None:
