@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dulse import Connection, Queue, errors
+from dulse import Connection, Message, Queue, errors
 from dulse.links.redis.options import LinkOptions
 from dulse.links.redis.settings import settings_from
 from dulse.model.parameters import parse_url
@@ -154,7 +154,12 @@ def test_a_record_that_nobody_of_ours_wrote_is_set_aside_and_the_rest_go_on(
         producer.publish("two", routing_key="work")
         producer.flush()
         found: list[object] = []
-        with connection.Consumer(queue, callbacks=[lambda body, message: (found.append(body), message.ack())]):
+
+        def take(body: object, message: Message[object]) -> None:
+            found.append(body)
+            message.ack()
+
+        with connection.Consumer(queue, callbacks=[take]):
             while len(found) < 2:
                 connection.drain_events(timeout=10)
         aside = Queue("dulse.set-aside")(channel).get()
