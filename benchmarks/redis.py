@@ -1,4 +1,4 @@
-"""The redis transport beside Kombu's and redis-py alone, on one server: ``python -m benchmarks.redis [--rounds N]``."""
+"""The redis transport beside Kombu's and redis-py alone, on one server: ``python -m benchmarks.redis [--rounds N]``.
 
 Run it in an environment with dulse[redis], kombu and redis. It starts a server of its own, without persistence.
 """
