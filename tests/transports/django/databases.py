@@ -61,8 +61,8 @@ def added(config: dict[str, Any]) -> Iterator[str]:
         os.environ[TOLD] = told
 
 
-def migrate(alias: str, app: str = "dulse") -> None:
-    """Make the tables of an app."""
+def migrate(alias: str, *app: str) -> None:
+    """Make the tables of an app, or of all."""
     from django.core.management import call_command
 
-    call_command("migrate", app, database=alias, verbosity=0, interactive=False)
+    call_command("migrate", *app, database=alias, verbosity=0, interactive=False)

@@ -18,7 +18,6 @@ def django_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("django") / "template.sqlite"
     with added(sqlite_config(path)) as alias:
         migrate(alias)
-        migrate(alias, "shop")
     return path
 
 
@@ -36,6 +35,6 @@ def django_postgresql(postgresql_url: str) -> Iterator[str]:
     """A database on a server."""
     pytest.importorskip("django", reason="Django is not installed: pip install 'dulse[django]'")
     with added(postgresql_config(postgresql_url)) as alias:
-        migrate(alias)
+        migrate(alias, "dulse")
         migrate(alias, "shop")
         yield alias

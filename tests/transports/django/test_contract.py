@@ -44,7 +44,7 @@ class TestPostgreSQL(DjangoContract):
         name = f"case_{secrets.token_hex(4)}"
         postgresql.query(f"CREATE SCHEMA {name}")
         with added(postgresql_config(postgresql.url_of(), options=f"-csearch_path={name}")) as alias:
-            migrate(alias)
+            migrate(alias, "dulse")
             self.alias = alias
             yield
         postgresql.query(f"DROP SCHEMA {name} CASCADE")

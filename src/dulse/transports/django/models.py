@@ -11,7 +11,7 @@ from django.db import models
 __all__ = ["Entry", "Group", "Limited", "Owner", "Publisher", "Queue", "Record", "Uncounted"]
 
 
-class Queue(models.Model):  # noqa: DJ008 - there is never one
+class Queue(models.Model):
     """No table: what permissions and the page of the admin site are named after."""
 
     name: models.TextField[str, str] = models.TextField(primary_key=True)
@@ -20,6 +20,10 @@ class Queue(models.Model):  # noqa: DJ008 - there is never one
         managed = False
         default_permissions = ("view",)
         permissions = (("move_queue", "Can move messages between queues"), ("purge_queue", "Can purge queues"))
+
+    def __str__(self) -> str:
+        """Name it, as the admin site's history does."""
+        return self.name
 
 
 class Record(models.Model):
