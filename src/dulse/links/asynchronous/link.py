@@ -107,6 +107,11 @@ class Link(Receiving):
             wire.abort()
         self.notify()
 
+    def fileno(self) -> int:
+        """Refuse: the loop that the link belongs to waits for its socket."""
+        text = "an asyncio link is served by its own loop: use the blocking API with another event loop"
+        raise errors.make(errors.NotSupported, text)
+
     def discard(self) -> None:
         """Forget everything without a byte to the broker: called in a forked child."""
         self.turn(Happening.FORKED)

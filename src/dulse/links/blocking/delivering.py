@@ -88,6 +88,11 @@ class Delivering(Delaying):
     def _await_event(self, deadline: float | None, timeout: float | None) -> Delivery | Call:
         line = self._line
         found: list[Delivery | Call] = []
+        with line.lock:
+            if line.beacon is not None and not line.ready:
+                line.beacon.clear()
+        if timeout is not None and timeout <= 0:  # there is no time to wait, but what has come counts
+            turns.glance(line, self.broke)
 
         def look() -> bool:
             if line.limited:

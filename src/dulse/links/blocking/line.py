@@ -15,6 +15,7 @@ from dulse.amqp.life import LINK, Action, Happening, Status
 from dulse.amqp.remembered import Remembered
 from dulse.links.amqp_problems import no_connection
 from dulse.links.amqp_setup import LinkSetup
+from dulse.links.blocking.beacon import Beacon
 from dulse.links.blocking.stream import Stream
 from dulse.links.waiting.signal_sync import Signal
 
@@ -73,6 +74,8 @@ class Line:
         self.call_keeper: Callable[[], None] = _nobody
         self.is_behind = False
         """What was read may not have been taken in: an exception struck. Set before the reading, by a plain store."""
+        self.beacon: Beacon | None = None
+        """For a foreign event loop, if there is one."""
         self.reads = 0
         self.reconnects = 0
         self.remembered = Remembered()
@@ -147,6 +150,8 @@ class Line:
     def tell(self) -> None:
         """Have all who wait look again, the one who waits for the socket too."""
         self.changed.notify()
+        if self.beacon is not None:
+            self.beacon.set()
         stream = self.stream
         if self.reader is not None and stream is not None:
             stream.wake()

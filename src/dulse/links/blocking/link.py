@@ -17,6 +17,7 @@ from dulse.amqp.messages import Writer, written_anew
 from dulse.amqp.states import State
 from dulse.links.amqp_setup import LinkSetup
 from dulse.links.blocking import turns
+from dulse.links.blocking.beacon import Beacon
 from dulse.links.blocking.delivering import Delivering
 from dulse.links.blocking.handshake import shake_hands
 from dulse.links.blocking.line import Line
@@ -133,6 +134,9 @@ class Link(Delivering):
         if stream is not None:
             stream.close()
         line.tell()
+        if line.beacon is not None:
+            line.beacon.close()
+            line.beacon = None
 
     def broke(self, problem: Exception) -> None:
         """Notice that the connection is lost; called without the lock, by whoever met the error."""
@@ -184,8 +188,27 @@ class Link(Delivering):
             text = f"no thread could be started to connect again ({problem}): end some threads"
             self._mender.give_up(errors.make(errors.ConnectionLost, text))
 
+    def fileno(self) -> int:
+        """Give a descriptor for a foreign event loop; it is readable when `drain` may have something to hand over.
+
+        The same through lost connections, until `close`. When it is readable, drain with a timeout of 0 until that
+        raises DeadlineExceeded. NotSupported where the system has no epoll.
+        """
+        line = self._line
+        with line.lock:
+            if line.beacon is None:
+                line.need_engine()
+                beacon = Beacon()
+                if line.stream is not None:
+                    beacon.watch(line.stream.fileno())
+                beacon.set()
+                line.beacon = beacon
+            return line.beacon.fileno()
+
     def discard(self) -> None:
         """Forget everything without a byte to the broker: called in a forked child."""
+        if self._line.beacon is not None:
+            self._line.beacon.close()
         stream, ports = self._line.stream, list(self._line.ports.values())
         if Action.RESET in self._line.turn(Happening.FORKED):
             self._line.forget()

@@ -124,6 +124,8 @@ class Mender:
             line.broken_ports.clear()
             line.stream = Stream(connected)
             line.send = line.stream.send
+            if line.beacon is not None:
+                line.beacon.watch(line.stream.fileno())
             before, line.engine = line.frame_max, engine
             line.frame_max = engine.frame_max
             for port in line.ports.values():

@@ -75,6 +75,8 @@ def hand_out(line: Line, engine: Engine) -> None:
             ended = _take(line, event, fresh) or ended
     ready = deque([*line.ready, *fresh]) if fresh else line.ready
     line.ready, engine.events = ready, []
+    if fresh and line.beacon is not None:
+        line.beacon.set()
     if engine.blocked is not None:
         line.spend()
     if ended is not None:

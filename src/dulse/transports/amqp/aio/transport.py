@@ -54,6 +54,10 @@ class AmqpTransport:
         """Close all channels and let go of the broker; see Transport."""
         await self._link.close(timeout)
 
+    def fileno(self) -> int:
+        """Give a descriptor for a foreign event loop, readable when `drain` may have something; see Link."""
+        return self._link.fileno()
+
     def discard(self) -> None:
         """Forget everything without I/O."""
         self._link.discard()
