@@ -38,6 +38,9 @@ class RedisStorage:
 
     capabilities = Capabilities(max_record=MAX_RECORD, late_answers=True, durable="process")
 
+    fleet: tuple[Sequence[int], float] | None = None
+    """In a mixed fleet: Kombu's steps of priority, and the seconds after which its processes count as dead."""
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._prefix = settings.prefix
@@ -45,11 +48,10 @@ class RedisStorage:
         self._link = RedisLink(settings)
         self._waiting = Waiting(settings)
         self._is_open = False
-        self._publisher = ""
         self._begin()
 
     def _begin(self) -> None:
-        self._publishers: set[str] = set()
+        self._publisher = ""
         """Whose numbers the server keeps for as long as the lease is renewed."""
         self._registered: set[str] = set()
         self._reborn: set[str] = set()
@@ -116,7 +118,6 @@ class RedisStorage:
         script, said, targets = self._said(puts, guards, publisher, park)
         if publisher is not None:
             self._publisher = publisher[0]
-            self._publishers.add(publisher[0])
         if publisher is not None and (park is not None or not guards):
             command = script.command(self._gate, (self._prefix, *said))
             await self._link.send([command], until, scripts=(script,))
@@ -250,7 +251,9 @@ class RedisStorage:
 
     async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
         """Keep an owner; False if this object registered it before and it was forgotten since then."""
-        said: list[Word] = [owner, lease_ms, *self._publishers]
+        said: list[Word] = [owner, lease_ms]
+        if self._publisher:
+            said.append(self._publisher)
         while (known := await self._run(scripts.RENEW, said, until)) is None:
             await self._give_back_rest(owner, until)
         if not known:

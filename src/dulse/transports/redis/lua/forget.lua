@@ -1,7 +1,8 @@
 --#include names clock elements chunks returning
 -- Give back what an owner past its time holds: owner, limit, whether by force. Gives 1 if there is more.
+-- No more than 250 at once: nobody else is served meanwhile.
 -- The newest go first: what is put back in the order of the list finds its place at the end.
-local owner, limit, force = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+local owner, limit, force = ARGV[2], math.min(tonumber(ARGV[3]), 250), ARGV[4] == '1'
 local score = redis.call('ZSCORE', OWNERS, owner)
 if not force and (not score or tonumber(score) > now) then
   return 0
