@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 import dulse.aio
 from dulse import Connection, Queue, errors
@@ -108,6 +111,30 @@ def test_a_table_that_was_dropped_under_us_is_told(server: PostgreSQL | MariaDB,
     with pytest.raises(errors.StorageCorrupt, match="no longer those of a dulse broker"):
         storage.put([Put(b"1", [Target("q")])])
 
+    storage.close(5)
+
+
+@pytest.fixture
+def small_engine(tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a database that takes 100 pages, and no more."""
+
+    def bound(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 100")
+
+    event.listen(Engine, "connect", bound)
+    yield f"sqlite:///{tmp_path}/broker.sqlite"
+    event.remove(Engine, "connect", bound)
+
+
+def test_a_full_database_is_told_and_the_next_call_works(small_engine: str) -> None:
+    storage = opened(small_engine)
+    storage.put([Put(b"first", [Target("q")])])
+
+    with pytest.raises(errors.StorageFull, match="free some space"):
+        storage.put([Put(b"x" * 600_000, [Target("q")])])
+
+    storage.put([Put(b"last", [Target("q")])])
+    assert [leased.payload for leased in storage.reserve([("q", 9)], "owner", 1000)[0]] == [b"first", b"last"]
     storage.close(5)
 
 
