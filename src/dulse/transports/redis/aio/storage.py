@@ -38,9 +38,6 @@ class RedisStorage:
 
     capabilities = Capabilities(max_record=MAX_RECORD, late_answers=True, durable="process")
 
-    fleet: tuple[Sequence[int], float] | None = None
-    """In a mixed fleet: Kombu's steps of priority, and the seconds after which its processes count as dead."""
-
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._prefix = settings.prefix

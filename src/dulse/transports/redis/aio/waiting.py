@@ -26,7 +26,7 @@ class Waiting:
         self._settings = settings
         self._link = ListeningLink(settings)
         self._prefix = settings.prefix
-        self._keys: dict[str, tuple[str, str]] = {}
+        self._keys: dict[str, tuple[str, ...]] = {}
         self._queues: dict[bytes, str] = {}
         """Whose key it is."""
 
@@ -66,16 +66,19 @@ class Waiting:
             if changed is None or changed or monotonic() >= until:
                 return changed
 
-    def _keys_of(self, queue: str) -> tuple[str, str]:
+    def _keys_of(self, queue: str) -> tuple[str, ...]:
         found = self._keys.get(queue)
         if found is None:
             if len(self._keys) >= _REMEMBERED:
                 self._keys.clear()
                 self._queues.clear()
-            found = self._keys[queue] = ready_key(self._prefix, queue), levels_key(self._prefix, queue)
+            found = self._keys[queue] = self._keys_for(queue)
             for key in found:
                 self._queues[key.encode()] = queue
         return found
+
+    def _keys_for(self, queue: str) -> tuple[str, ...]:
+        return ready_key(self._prefix, queue), levels_key(self._prefix, queue)
 
     def _changed(self, heard: Heard, wanted: frozenset[str]) -> Sequence[str] | None:
         """Name the queues that changed; None: any of them."""

@@ -1,0 +1,195 @@
+"""The store of a fleet of which some processes still run Kombu 5."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, Final
+
+from dulse.broker.catalogue import queue_group
+from dulse.links.redis.resp import Word
+from dulse.links.redis.scripts import Script
+from dulse.links.redis.settings import Settings
+from dulse.model.records import Group, Guard, Leased, Parts, Peeked, Put, Swept, Target, Token
+from dulse.transports.redis import words
+from dulse.transports.redis.aio.storage import RedisStorage
+from dulse.transports.redis.aio.waiting import Waiting
+from dulse.transports.redis.mixed.envelope import to_kombu, to_record
+from dulse.transports.redis.mixed.scripts import ABANDONED, GIVE_BACK, TOUCH, mixed
+from dulse.transports.redis.mixed.tables import abandoned, imports, is_followed, matching, members_of
+from dulse.transports.redis.names import SEPARATOR, ready_key
+from dulse.virtual.storage import Move
+
+__all__ = ["MixedStorage"]
+
+_EXCHANGE: Final = "x/"
+_TOUCH_EVERY: Final = 600.0
+_LOOK_EVERY: Final = 5.0
+"""Seconds."""
+
+
+class MixedStorage(RedisStorage):
+    """A RedisStorage of which the ready lists, bindings and leases are Kombu's too; slower than the plain one.
+
+    `steps` are Kombu's `priority_steps`: a priority between two of them counts as the lower.
+    """
+
+    def __init__(self, settings: Settings, steps: Sequence[int] = (0, 3, 6, 9), dead_after: float = 3600.0) -> None:
+        super().__init__(settings)
+        self.dead_after = dead_after
+        self._look_at = -math.inf
+        """When (monotonic) to look next for what dead processes of Kombu held."""
+        self._touch_at = monotonic() + _TOUCH_EVERY
+        self.steps = tuple(sorted({0, *steps}))
+        self._mixed = mixed(self.steps)
+        self._waiting = MixedWaiting(settings, self.steps)
+
+    async def _run(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
+        return await super()._run(self._mixed[script.name], said, until)
+
+    def _said(
+        self, puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
+    ) -> tuple[Script, list[Word], words.Targets | None]:
+        script, said, targets = super()._said([*map(self._translated, puts)], guards, publisher, park)
+        return self._mixed[script.name], said, targets
+
+    async def _plain(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
+        return await super()._run(script, said, until)
+
+    def _translated(self, put: Put) -> Put:
+        return put._replace(payload=to_kombu(put.payload), targets=[*map(self._stepped, put.targets)])
+
+    def _stepped(self, target: Target) -> Target:
+        return target._replace(priority=self._step(target.priority))
+
+    def _step(self, priority: int) -> int:
+        return self.steps[max(0, bisect_right(self.steps, priority) - 1)]
+
+    async def reserve(
+        self,
+        wants: Sequence[tuple[str, int]],
+        owner: str,
+        lease_ms: int,
+        settle: Sequence[Token] = (),
+        *,
+        until: float | None = None,
+    ) -> tuple[Sequence[Leased], Sequence[Token]]:
+        """Take what ours and Kombu's have put."""
+        taken, lost = await super().reserve(wants, owner, lease_ms, settle, until=until)
+        return [*map(_read, taken)], lost
+
+    async def reserve_expired(
+        self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
+    ) -> Sequence[Leased]:
+        """Take heads that have outlived their time; what Kombu put has none."""
+        return [*map(_read, await super().reserve_expired(queue, count, owner, lease_ms, until=until))]
+
+    async def trim(
+        self,
+        queue: str,
+        max_count: int | None,
+        max_bytes: int | None,
+        owner: str,
+        lease_ms: int,
+        limit: int = 100,
+        *,
+        until: float | None = None,
+    ) -> Sequence[Leased]:
+        """Take heads until the queue is within its limits; bytes of what Kombu put are not counted."""
+        return [*map(_read, await super().trim(queue, max_count, max_bytes, owner, lease_ms, limit, until=until))]
+
+    async def forward_many(
+        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
+    ) -> Sequence[Token]:
+        """Forward records as Kombu reads them."""
+        translated = [(token, [*map(self._translated, puts)]) for token, puts in moves]
+        return await super().forward_many(translated, owner, guards, until=until)
+
+    async def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
+        """Look at what comes next, whoever put it."""
+        found = await super().peek(queue, count, until=until)
+        return [each._replace(payload=to_record(each.payload)) for each in found]
+
+    # ------------------------------------------------------------------------------------------ bindings
+
+    async def read(
+        self, groups: Sequence[str], parts: Parts | None = None, *, until: float | None = None
+    ) -> Mapping[str, Group]:
+        """Read groups, after what Kombu's processes have bound has become bindings of ours."""
+        found = await super().read(groups, parts, until=until)
+        changed = False
+        for name in groups:
+            exchange = name.removeprefix(_EXCHANGE)
+            if exchange and exchange != name and is_followed(exchange, found[name].values):
+                changed = await self._follow(exchange, found[name], until) or changed
+        return await super().read(groups, parts, until=until) if changed else found
+
+    async def _follow(self, exchange: str, group: Group, until: float | None) -> bool:
+        """Follow Kombu's table of an exchange; tells whether anything was changed."""
+        members = members_of(await self._link.call("SMEMBERS", self._table(exchange), until=until))
+        changes, lacking = imports(exchange, group, members, {})
+        if lacking:
+            queues = await super().read([queue_group(queue) for queue in lacking], until=until)
+            changes, _ = imports(exchange, group, members, queues)
+        for expect, writes in changes:
+            await self.change(expect, writes, until=until)
+        return bool(changes)
+
+    def _table(self, exchange: str) -> str:
+        return f"{self._prefix}_kombu.binding.{exchange}"
+
+    # ------------------------------------------------------------------------------------- dead processes
+
+    async def renew(self, owner: str, lease_ms: int, *, until: float | None = None) -> bool:
+        """Keep an owner, and at times what Kombu would give back of it."""
+        if monotonic() >= self._touch_at:
+            self._touch_at = monotonic() + _TOUCH_EVERY
+            await self._plain(TOUCH, [owner], until)
+        return await super().renew(owner, lease_ms, until=until)
+
+    async def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:
+        """Make ready what is due, and what processes of Kombu held that are dead for all that can be known."""
+        now = monotonic()
+        if now >= self._look_at:
+            self._look_at = now + min(_LOOK_EVERY, self.dead_after)
+            await self._rescue(until)
+        swept = await super().sweep(limit, until=until)
+        due = max(0.0, self._look_at - now)
+        return swept._replace(next_due=due if swept.next_due is None else min(due, swept.next_due))
+
+    async def _rescue(self, until: float | None) -> None:
+        """Give back by Kombu's rule, to the queues that its tables name for where it had been published."""
+        found = await self._plain(ABANDONED, [int(self.dead_after)], until)
+        for tag, record in zip(found[::2], found[1::2], strict=True):
+            held = abandoned(record)
+            if held is None:
+                continue
+            queues = [held.routing_key]
+            if held.exchange:
+                members = members_of(await self._link.call("SMEMBERS", self._table(held.exchange), until=until))
+                queues = matching(held.routing_key, members)
+            if queues:
+                lists = [_list(ready_key(self._prefix, queue), self._step(held.priority)) for queue in queues]
+                await self._plain(GIVE_BACK, [tag, held.envelope, *lists], until)
+
+
+class MixedWaiting(Waiting):
+    """Waits on the lists of all steps: Kombu's publishers tell nobody which they use."""
+
+    def __init__(self, settings: Settings, steps: Sequence[int]) -> None:
+        super().__init__(settings)
+        self._steps = steps
+
+    def _keys_for(self, queue: str) -> tuple[str, ...]:
+        ready = ready_key(self._prefix, queue)
+        return tuple(_list(ready, step) for step in self._steps)
+
+
+def _list(ready: str, step: int) -> str:
+    return f"{ready}{SEPARATOR}{step}" if step else ready
+
+
+def _read(leased: Leased) -> Leased:
+    return leased._replace(payload=to_record(leased.payload))
