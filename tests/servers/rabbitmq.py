@@ -100,7 +100,7 @@ class RabbitMQ(Server):
         self.authority = authority
         self.node = f"{name}@localhost"
         self.port, self.tls_port = reserve(), reserve()
-        self.management = Management(reserve())
+        self.management, self.management_tls_port = Management(reserve()), reserve()
         self._mapper = mapper
         self._distribution_port = reserve()
         self._settings = settings
@@ -218,6 +218,9 @@ class RabbitMQ(Server):
             "ssl_cert_login_from = common_name",  # a certificate for "name" logs in as user "name"
             f"management.tcp.ip = {self.host}",
             f"management.tcp.port = {self.management.port}",
+            f"management.ssl.ip = {self.host}",
+            f"management.ssl.port = {self.management_tls_port}",
+            *(f"management.ssl.{option} = {tls[option]}" for option in ("cacertfile", "certfile", "keyfile")),
             "collect_statistics_interval = 1000",  # the API's counts are no older than that
             *self._settings,
         ]
