@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,8 +11,11 @@ from dulse.links.redis.options import LinkOptions
 from dulse.links.redis.settings import settings_from
 from dulse.model.parameters import parse_url
 from dulse.testing.storage_contract import StorageContract
+from dulse.transports.redis.aio.storage import RedisStorage as AsyncRedisStorage
 from dulse.transports.redis.sync.storage import RedisStorage
+from dulse.virtual.storage import Storage
 from tests.servers.redis import RedisServer
+from tests.virtual.storage.blocking_form import BlockingForm, Loop
 
 _numbers = itertools.count()
 
@@ -23,7 +27,24 @@ class TestRedis(StorageContract):
     def place(self, redis_server: RedisServer) -> None:
         self.settings = settings_from(parse_url(redis_server.url), LinkOptions(), prefix=f"case {next(_numbers)} ")
 
-    def make_storage(self) -> RedisStorage:
-        storage = RedisStorage(self.settings)
+    def closed(self) -> Storage:
+        return RedisStorage(self.settings)
+
+    def make_storage(self) -> Storage:
+        storage = self.closed()
         storage.open(30)
         return storage
+
+
+@pytest.mark.slow
+class TestRedisByAsyncio(TestRedis):
+    """The form that the other is made of."""
+
+    @pytest.fixture(autouse=True)
+    def _loop(self) -> Iterator[None]:
+        self.loop = Loop()
+        yield
+        self.loop.close()
+
+    def closed(self) -> Storage:
+        return BlockingForm(AsyncRedisStorage(self.settings), self.loop)
