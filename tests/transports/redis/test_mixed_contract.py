@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
@@ -26,7 +27,7 @@ class TestMixed(StorageContract):
         self.settings = settings_from(parse_url(redis_server.url), LinkOptions(), prefix=f"case {next(_numbers)} ")
 
     def make_storage(self) -> MixedStorage:
-        storage = MixedStorage(self.settings, (0, 1, 2, 3, 5, 7, 9, 10, 255))
+        storage = MixedStorage(self.settings, (0, 1, 2, 3, 5, 7, 9, 10, 255), math.inf)
         storage.open(30)
         return storage
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -201,3 +201,49 @@ def test_an_element_that_is_no_envelope_holds_up_nobody(
     with connection.Producer() as producer:
         producer.publish("good", exchange="shop", routing_key="new")
     assert [body for body, _ in drained(connection, queue, 1)] == ["good"]
+
+
+def test_what_is_for_all_reaches_both_kinds_each_queue_once(redis_server: RedisServer) -> None:
+    options = {"fleet": "mixed"}
+    asked = {"url": redis_server.url, "exchange": "news", "type": "fanout"}
+    first, second = (dulse.Connection(redis_server.url, transport_options=options) for _ in range(2))
+    found: list[tuple[str, Any]] = []
+
+    def taker(name: str) -> Any:
+        def take(body: Any, message: Any) -> None:
+            found.append((name, body))
+            message.ack()
+
+        return take
+
+    with first, second:
+        ours = [declare(first, name, "news", "", type="fanout") for name in ("shared", "alone")]
+        theirs = Kombu(do="consume", queue="kombus", count=2, **asked)
+        assert theirs.line() == "ready"
+        with (
+            first.Consumer([ours[0]], callbacks=[taker("shared")]),
+            first.Consumer([ours[1]], callbacks=[taker("alone")]),
+            second.Consumer([ours[0]], callbacks=[taker("shared")]),
+        ):
+            both = (first, second)
+            spin(both, lambda: int(redis_server.cli("pubsub", "numpat")) >= 2)
+            Kombu(do="publish", bodies=["theirs"], **asked).end()
+            spin(both, lambda: len(found) >= 2)
+            with first.Producer() as producer:
+                producer.publish("ours", exchange="news", routing_key="")
+            spin(both, lambda: len(found) >= 4)
+            assert [each["body"] for each in theirs.end()] == ["theirs", "ours"]
+            spin(both, lambda: False, seconds=1)
+    assert sorted(found) == [("alone", "ours"), ("alone", "theirs"), ("shared", "ours"), ("shared", "theirs")]
+    assert redis_server.cli("llen", "kombus") == "0"
+
+
+def spin(connections: tuple[dulse.Connection, ...], done: Callable[[], bool], seconds: float = 30) -> None:
+    """Drain both until something is so, or the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not done():
+        for connection in connections:
+            try:
+                connection.drain_events(timeout=0.1)
+            except TimeoutError:
+                continue

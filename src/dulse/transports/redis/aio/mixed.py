@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
 from dulse.broker.catalogue import queue_group
-from dulse.links.redis.resp import Word
+from dulse.broker.envelope import unpack
+from dulse.links.redis.aio.listening import Heard, ListeningLink
+from dulse.links.redis.resp import Command, Word
 from dulse.links.redis.scripts import Script
 from dulse.links.redis.settings import Settings
-from dulse.model.records import Group, Guard, Leased, Parts, Peeked, Put, Swept, Target, Token
+from dulse.model.records import Group, Guard, Leased, Parts, Peeked, Problem, Put, Swept, Target, Token
 from dulse.transports.redis import words
 from dulse.transports.redis.aio.storage import RedisStorage
 from dulse.transports.redis.aio.waiting import Waiting
+from dulse.transports.redis.mixed.broadcasts import Broadcast, channel, marked, pattern
+from dulse.transports.redis.mixed.broadcasts import heard as broadcast
 from dulse.transports.redis.mixed.envelope import to_kombu, to_record
-from dulse.transports.redis.mixed.scripts import ABANDONED, GIVE_BACK, TOUCH, mixed
-from dulse.transports.redis.mixed.tables import abandoned, imports, is_followed, matching, members_of
+from dulse.transports.redis.mixed.scripts import ABANDONED, GIVE_BACK, TAKE_IN, TOUCH, mixed
+from dulse.transports.redis.mixed.tables import (
+    abandoned,
+    bound_queues,
+    imports,
+    is_followed,
+    matching,
+    members_of,
+    speaks_to_all,
+)
 from dulse.transports.redis.names import SEPARATOR, ready_key
 from dulse.virtual.storage import Move
 
@@ -33,7 +45,8 @@ _LOOK_EVERY: Final = 5.0
 class MixedStorage(RedisStorage):
     """A RedisStorage of which the ready lists, bindings and leases are Kombu's too; slower than the plain one.
 
-    `steps` are Kombu's `priority_steps`: a priority between two of them counts as the lower.
+    `steps` are Kombu's `priority_steps`: a priority between two of them counts as the lower. `dead_after` is Kombu's
+    `visibility_timeout`, in seconds; with infinity, what its dead processes held is left to Kombu.
     """
 
     def __init__(self, settings: Settings, steps: Sequence[int] = (0, 3, 6, 9), dead_after: float = 3600.0) -> None:
@@ -44,7 +57,9 @@ class MixedStorage(RedisStorage):
         self._touch_at = monotonic() + _TOUCH_EVERY
         self.steps = tuple(sorted({0, *steps}))
         self._mixed = mixed(self.steps)
-        self._waiting = MixedWaiting(settings, self.steps)
+        self._waiting = MixedWaiting(settings, self.steps, self._take_in)
+        self._speaks_to_all: dict[str, bool] = {}
+        """By exchange, as it was read last: a route to be published by is made of what was read."""
 
     async def _run(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
         return await super()._run(self._mixed[script.name], said, until)
@@ -54,6 +69,34 @@ class MixedStorage(RedisStorage):
     ) -> tuple[Script, list[Word], words.Targets | None]:
         script, said, targets = super()._said([*map(self._translated, puts)], guards, publisher, park)
         return self._mixed[script.name], said, targets
+
+    async def put(
+        self,
+        puts: Sequence[Put],
+        guards: Sequence[Guard] = (),
+        publisher: tuple[str, int] | None = None,
+        park: str | None = None,
+        *,
+        until: float | None = None,
+    ) -> Sequence[Problem] | None:
+        """Write all puts, and say to Kombu's processes what is for all who listen at the moment."""
+        answer = await super().put(puts, guards, publisher, park, until=until)
+        said: list[Command] = []
+        for put in puts:
+            exchange, routing_key, _, _ = unpack(put.payload)
+            if self._speaks_to_all.get(exchange):
+                name = channel(self._prefix, self.settings.db, exchange, routing_key)
+                said.append(("PUBLISH", name, marked(to_kombu(put.payload))))
+        if said:
+            await self._link.send(said, until)
+        return answer
+
+    async def _take_in(self, said: Broadcast) -> None:
+        """Store in our queues what a process of Kombu said to all."""
+        name = f"{_EXCHANGE}{said.exchange}"
+        values = (await super().read([name]))[name].values
+        if speaks_to_all(said.exchange, values) and (queues := bound_queues(values)):
+            await self._plain(TAKE_IN, [said.mark, self._step(said.priority), said.envelope, *queues], None)
 
     async def _plain(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
         return await super()._run(script, said, until)
@@ -122,7 +165,10 @@ class MixedStorage(RedisStorage):
         changed = False
         for name in groups:
             exchange = name.removeprefix(_EXCHANGE)
-            if exchange and exchange != name and is_followed(exchange, found[name].values):
+            if not exchange or exchange == name:
+                continue
+            self._speaks_to_all[exchange] = speaks_to_all(exchange, found[name].values)
+            if is_followed(exchange, found[name].values):
                 changed = await self._follow(exchange, found[name], until) or changed
         return await super().read(groups, parts, until=until) if changed else found
 
@@ -152,10 +198,12 @@ class MixedStorage(RedisStorage):
     async def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:
         """Make ready what is due, and what processes of Kombu held that are dead for all that can be known."""
         now = monotonic()
-        if now >= self._look_at:
+        if now >= self._look_at and self.dead_after < math.inf:
             self._look_at = now + min(_LOOK_EVERY, self.dead_after)
             await self._rescue(until)
         swept = await super().sweep(limit, until=until)
+        if self.dead_after == math.inf:
+            return swept
         due = max(0.0, self._look_at - now)
         return swept._replace(next_due=due if swept.next_due is None else min(due, swept.next_due))
 
@@ -176,11 +224,24 @@ class MixedStorage(RedisStorage):
 
 
 class MixedWaiting(Waiting):
-    """Waits on the lists of all steps: Kombu's publishers tell nobody which they use."""
+    """Waits on the lists of all steps, as Kombu's publishers tell nobody which they use; and listens to them."""
 
-    def __init__(self, settings: Settings, steps: Sequence[int]) -> None:
+    def __init__(
+        self, settings: Settings, steps: Sequence[int], take_in: Callable[[Broadcast], Awaitable[None]]
+    ) -> None:
         super().__init__(settings)
         self._steps = steps
+        self._take_in = take_in
+
+    def _new_link(self) -> ListeningLink:
+        subscribed = pattern(self._settings.prefix, self._settings.db)
+        return ListeningLink(self._settings, greeting=[("PSUBSCRIBE", subscribed)])
+
+    async def _attend(self, heard: Heard) -> None:
+        for push in heard.pushes:
+            said = broadcast(push, self._settings.prefix, self._settings.db)
+            if said is not None:
+                await self._take_in(said)
 
     def _keys_for(self, queue: str) -> tuple[str, ...]:
         ready = ready_key(self._prefix, queue)

@@ -10,7 +10,7 @@ from typing import Final
 from dulse.links.redis.scripts import Script
 from dulse.transports.redis import scripts
 
-__all__ = ["ABANDONED", "GIVE_BACK", "TOUCH", "mixed"]
+__all__ = ["ABANDONED", "GIVE_BACK", "TAKE_IN", "TOUCH", "mixed"]
 
 
 def _script(name: str) -> Script:
@@ -19,6 +19,7 @@ def _script(name: str) -> Script:
 
 ABANDONED: Final = _script("abandoned")
 GIVE_BACK: Final = _script("give_back")
+TAKE_IN: Final = _script("take_in")
 TOUCH: Final = _script("touch")
 
 

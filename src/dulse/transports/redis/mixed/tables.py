@@ -20,7 +20,17 @@ from dulse.broker.definitions import (
 from dulse.model.records import Group, Revision
 from dulse.transports.redis.names import SEPARATOR
 
-__all__ = ["Abandoned", "Import", "abandoned", "imports", "is_followed", "matching", "members_of"]
+__all__ = [
+    "Abandoned",
+    "Import",
+    "abandoned",
+    "bound_queues",
+    "imports",
+    "is_followed",
+    "matching",
+    "members_of",
+    "speaks_to_all",
+]
 
 _THEIRS: Final = "kombu"
 """The value of the field of a binding that was made by a process of Kombu."""
@@ -57,6 +67,17 @@ def is_followed(exchange: str, values: Mapping[str, str]) -> bool:
     """Tell whether Kombu's bindings of an exchange are to be followed: by direct and topic ones Kombu fills lists."""
     definition = read_exchange(exchange, values)
     return definition is not None and definition.type in _FOLLOWED
+
+
+def speaks_to_all(exchange: str, values: Mapping[str, str]) -> bool:
+    """Tell whether Kombu publishes to an exchange by PUBLISH, for those who listen at the moment."""
+    definition = read_exchange(exchange, values)
+    return definition is not None and definition.type == "fanout"
+
+
+def bound_queues(values: Mapping[str, str]) -> list[str]:
+    """Give the queues that are bound to the exchange of a group."""
+    return sorted({each.destination for each in bindings_to(values) if each.kind == "queue"})
 
 
 def imports(

@@ -25,7 +25,7 @@ class Waiting:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._link = ListeningLink(settings)
+        self._link = self._new_link()
         self._prefix = settings.prefix
         self._keys: dict[str, tuple[str, ...]] = {}
         self._queues: dict[bytes, str] = {}
@@ -36,7 +36,10 @@ class Waiting:
 
     def open(self) -> None:
         """Begin with a connection that is yet to be made."""
-        self._link = ListeningLink(self._settings)
+        self._link = self._new_link()
+
+    def _new_link(self) -> ListeningLink:
+        return ListeningLink(self._settings)
 
     def close(self, until: float) -> None:
         """End all waits."""
@@ -61,11 +64,15 @@ class Waiting:
                 heard = self._link.listen([command] if queues else [], max(0.0, until - monotonic()), _something)
             except errors.ConnectionLost:
                 return None  # the next look at the queues says whether the server is there
+            self._attend(heard)
             if heard.is_woken:
                 return None
             changed = self._changed(heard, wanted)
             if changed is None or changed or monotonic() >= until:
                 return changed
+
+    def _attend(self, heard: Heard) -> None:
+        """See to what was said besides invalidations: nothing, as nothing is subscribed to."""
 
     def _keys_of(self, queue: str) -> tuple[str, ...]:
         found = self._keys.get(queue)
