@@ -19,7 +19,7 @@ async def carry_out(transport: VirtualTransport, command: Command, until: float)
     if isinstance(command, DeleteQueue | PurgeQueue):
         await transport.settlements.write(until)
     reply = await transport.catalogue.carry_out(lambda view: decide(command, view, transport.owner, unique), until)
-    transport.dispatch.forget_unguarded()
+    transport.dispatch.forget_changed()
     if isinstance(command, DeclareQueue):
         await transport.expire([reply.queue], until)
         (depth,) = await transport.storage.depth([reply.queue], until=until)

@@ -106,8 +106,13 @@ class Dispatch:
         self.routes.clear()
 
     def forget_unguarded(self) -> None:
-        """Drop all routes if the store notices no outdated ones; called every second, and after changes of ours."""
+        """Drop all routes if the store notices no outdated ones; called every second."""
         if not self._is_guarded:
+            self.forget_all()
+
+    def forget_changed(self) -> None:
+        """Drop all routes after a change of ours, if a publish is not told at once that its route is outdated."""
+        if self.pipeline is not None or not self._is_guarded:
             self.forget_all()
 
     async def prepare(self, message: Outgoing, until: float | None = None) -> tuple[Put, Route]:

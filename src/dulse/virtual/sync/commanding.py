@@ -20,7 +20,7 @@ def carry_out(transport: VirtualTransport, command: Command, until: float) -> An
     if isinstance(command, DeleteQueue | PurgeQueue):
         transport.settlements.write(until)
     reply = transport.catalogue.carry_out(lambda view: decide(command, view, transport.owner, unique), until)
-    transport.dispatch.forget_unguarded()
+    transport.dispatch.forget_changed()
     if isinstance(command, DeclareQueue):
         transport.expire([reply.queue], until)
         (depth,) = transport.storage.depth([reply.queue], until=until)
