@@ -26,6 +26,7 @@ class DjangoContract(StorageContract):
         return storage
 
 
+@pytest.mark.slow
 class TestSQLite(DjangoContract):
     @pytest.fixture(autouse=True)
     def place(self, django_sqlite: str) -> None:

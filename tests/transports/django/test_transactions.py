@@ -18,6 +18,8 @@ pytestmark = pytest.mark.timeout(240)
 
 WORK = Queue("work")
 
+ON_BOTH = pytest.mark.parametrize("alias", ["sqlite", "postgresql"], indirect=True)
+
 
 @pytest.fixture
 def connection(alias: str) -> Iterator[Connection]:
@@ -51,6 +53,7 @@ def orders(alias: str) -> Any:
     return Order.objects.using(alias)
 
 
+@ON_BOTH
 def test_a_publish_is_committed_with_the_work_around_it(alias: str, connection: Connection) -> None:
     with transaction.atomic(using=alias):
         orders(alias).create(what="tea")
@@ -63,6 +66,7 @@ def test_a_publish_is_committed_with_the_work_around_it(alias: str, connection: 
     assert orders(alias).count() == 1
 
 
+@ON_BOTH
 def test_a_publish_is_undone_with_the_work_around_it(alias: str, connection: Connection) -> None:
     with undone(alias):
         orders(alias).create(what="tea")
