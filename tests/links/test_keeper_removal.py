@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 import weakref
 from queue import Empty, Queue
@@ -181,3 +182,16 @@ def test_a_stopped_keeper_serves_nothing_any_more() -> None:
     assert keeper._thread is thread
     with pytest.raises(Empty):
         task.ran.get(timeout=0.05)
+
+
+def test_garbage_is_collected_while_another_thread_holds_the_mutex(keeper: Keeper) -> None:
+    """The thread that begins may be the one that collects; whoever starts it waits, and holds the mutex."""
+    duties = [Task()]
+    keeper.add(duties[0])
+    collector = threading.Thread(target=duties.clear)
+    with keeper._mutex:
+        collector.start()
+        collector.join(LONG)
+        assert not collector.is_alive()
+    settle(keeper)
+    assert keeper._entries == {}

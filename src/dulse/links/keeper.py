@@ -73,6 +73,8 @@ class Keeper:
     _heap: list[tuple[float, int, _Entry]]
     """Only the serving thread touches it. An item is void once its entry has another number."""
     _hinted: deque[_Entry]
+    _orphans: deque[tuple[int, weakref.ref[Duty]]]
+    """Keys and references of duties that are gone, until somebody has the mutex and time to forget them."""
     _running: _Entry | None
     """What the serving thread is doing."""
     _at_work: dict[int, _Entry]
@@ -93,6 +95,7 @@ class Keeper:
         self._entries = {}
         self._heap = []
         self._hinted = deque()
+        self._orphans = deque()
         self._changed = Signal(longest_sleep=math.inf)
         self._rested = Signal()
         self._relief = Signal(longest_sleep=math.inf)
@@ -105,6 +108,7 @@ class Keeper:
         """Serve a duty from now on, until it is removed or nobody else refers to it. One that is served is hinted."""
         key = id(duty)
         with self._mutex:
+            self._bury()
             if key not in self._entries:
                 self._entries[key] = _Entry(weakref.ref(duty, lambda gone: self._dropped(key, gone)))
             self._ensure_thread(key)
@@ -156,12 +160,17 @@ class Keeper:
                 return entry.runner is None
 
     def _dropped(self, key: int, gone: weakref.ref[Duty]) -> None:
-        with self._mutex:
-            entry = self._entries.get(key)
-            if entry is None or entry.duty is not gone:
-                return
-            del self._entries[key]
+        # Never waits: garbage is also collected by a thread that begins, for which its starter waits with the mutex.
+        self._orphans.append((key, gone))
         self._changed.notify()
+
+    def _bury(self) -> None:
+        """Forget the duties that nobody refers to any more; called under the mutex."""
+        while self._orphans:
+            key, gone = self._orphans.popleft()
+            entry = self._entries.get(key)
+            if entry is not None and entry.duty is gone:
+                del self._entries[key]
 
     def _ensure_thread(self, key: int) -> None:
         """Start the thread if there is none; called under the mutex."""
@@ -181,6 +190,9 @@ class Keeper:
         while not self._ended:
             seen = self._changed.ticket()
             self._schedule_hinted()
+            if self._orphans:
+                with self._mutex:
+                    self._bury()
             entry = self._take_due()
             if entry is not None:
                 if not self._run(entry):
@@ -196,6 +208,7 @@ class Keeper:
 
     def _retire(self) -> bool:
         with self._mutex:
+            self._bury()
             if not self._entries:
                 self._thread = None
             return self._thread is None
