@@ -18,19 +18,21 @@ NOT_NOW: Final = frozenset({"ASK", "TRYAGAIN", "CLUSTERDOWN"})
 
 def slot_of(key: bytes) -> int:
     """Give the slot of a key: that of what stands in its first braces, if anything does."""
-    begin = key.find(b"{")
-    if begin >= 0:
-        end = key.find(b"}", begin + 1)
-        if end > begin + 1:
-            key = key[begin + 1 : end]
-    return crc_hqx(key, 0) % SLOTS
+    return crc_hqx(_tag(key) or key, 0) % SLOTS
 
 
 def tagged(prefix: str) -> str:
     """Give a prefix by which all keys have one slot: with braces around all of it, unless it has some."""
-    if slot_of(f"{prefix}one".encode()) == slot_of(f"{prefix}other".encode()):
+    if _tag(prefix.encode("utf-8", "surrogatepass")):
         return prefix
-    return f"{{{prefix or 'dulse'}}}"
+    return f"{{dulse}}{prefix}" if "{" in prefix or "}" in prefix else f"{{{prefix or 'dulse'}}}"
+
+
+def _tag(key: bytes) -> bytes:
+    """Give what stands in the first braces; nothing if they are empty or not closed."""
+    _, _, rest = key.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return tag if closed else b""
 
 
 def moved_to(text: str, asked: Place | str) -> Place | None:
