@@ -1,0 +1,84 @@
+"""Fail-overs under publish: nothing is lost that the servers themselves have not lost, and nothing comes twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import dulse
+from dulse import errors
+from dulse.links.redis.slots import tagged
+from tests.servers.redis import RedisServer
+from tests.servers.redis_cluster import RedisCluster
+from tests.servers.redis_sentinel import RedisSentinels
+
+pytestmark = [pytest.mark.slow, pytest.mark.kill]
+
+COUNT = 500
+
+
+def replicated(master: RedisServer) -> None:
+    """Wait until the replicas have all that the master has."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        lines = master.cli("info", "replication").splitlines()
+        offset = next(line.partition(":")[2] for line in lines if line.startswith("master_repl_offset"))
+        replicas = [line for line in lines if line.startswith("slave")]
+        if replicas and all(f"offset={offset}," in line for line in replicas):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the replicas of {master!r} did not follow")
+
+
+def patiently(call: Callable[[], Any]) -> Any:
+    """Call until the servers have agreed on a master."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return call()
+        except errors.OperationalError:
+            if time.monotonic() > end:
+                raise
+
+
+def check(url: str, options: dict[str, Any], master: Callable[[], RedisServer]) -> None:
+    queue = dulse.Queue("orders", dulse.Exchange("shop"), routing_key="new")
+    found: list[int] = []
+    with dulse.Connection(url, transport_options=options) as connection:
+        queue.bind(connection.default_channel).declare()
+        with connection.Producer() as producer:
+            for number in range(COUNT):
+                producer.publish(number, exchange="shop", routing_key="new")
+            producer.flush()
+            replicated(master())
+            master().kill()
+            for number in range(COUNT, 2 * COUNT):
+                producer.publish(number, exchange="shop", routing_key="new")
+            patiently(producer.flush)
+
+        def take(body: int, message: Any) -> None:
+            found.append(body)
+            message.ack()
+
+        with connection.Consumer([queue], callbacks=[take]):
+            end = time.monotonic() + 60
+            while len(found) < 2 * COUNT and time.monotonic() < end:
+                try:
+                    connection.drain_events(timeout=1)
+                except TimeoutError:
+                    continue
+    assert found == list(range(2 * COUNT))
+
+
+def test_a_master_of_sentinels_is_killed(redis_sentinels: RedisSentinels) -> None:
+    options = {"master_name": redis_sentinels.name, "global_keyprefix": f"failover {time.time()} "}
+    check(redis_sentinels.url, options, lambda: redis_sentinels.master)
+
+
+def test_the_node_of_a_cluster_that_has_the_broker_is_killed(redis_cluster: RedisCluster) -> None:
+    prefix = f"failover {time.time()} "
+    key = tagged(prefix)
+    check(redis_cluster.url, {"global_keyprefix": prefix}, lambda: redis_cluster.master_of(key))
