@@ -11,10 +11,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from dulse import errors
-from dulse.broker import envelope
+from dulse.broker import envelope, tables
 from dulse.model.message import Record
 
 __all__ = ["to_kombu", "to_record"]
+
+_EXACT: Final = "dulse-properties"
+"""Where properties stand as they are if JSON cannot hold them; Kombu passes over it."""
 
 _TEXTS: Final = (
     "correlation_id",
@@ -33,7 +36,8 @@ _NUMBERS: Final = ("delivery_mode", "priority", "timestamp")
 def to_kombu(payload: bytes) -> bytes:
     """Write a record of ours for Kombu.
 
-    What JSON lacks in headers is written as text: bytes by Latin-1, times as ISO 8601, decimals by their digits.
+    What JSON lacks in headers is written as text: bytes by Latin-1, times as ISO 8601, decimals by their digits; and
+    besides, for ours, as it is.
     """
     exchange, routing_key, properties, body = envelope.unpack(payload)
     others = {name: properties[name] for name in (*_TEXTS, *_NUMBERS) if properties.get(name) is not None}
@@ -49,7 +53,11 @@ def to_kombu(payload: bytes) -> bytes:
             "delivery_tag": str(uuid.uuid4()),
         },
     }
-    return json.dumps(written, default=_plain, separators=(",", ":")).encode()
+    try:
+        return json.dumps(written, separators=(",", ":")).encode()
+    except TypeError:
+        written[_EXACT] = tables.encode(properties)
+        return json.dumps(written, default=_plain, separators=(",", ":")).encode()
 
 
 def to_record(data: bytes) -> bytes:
@@ -63,6 +71,10 @@ def to_record(data: bytes) -> bytes:
 
 
 def _record(found: Mapping[str, Any]) -> Record:
+    exact = found.get(_EXACT)
+    if isinstance(exact, str):
+        info = found["properties"]["delivery_info"]
+        return Record(info["exchange"], info["routing_key"], tables.decode(exact), _body(found, found["properties"]))
     given, headers = found["properties"], dict(found.get("headers") or {})
     headers.pop("redelivered", None)
     info = given.get("delivery_info") or {}
