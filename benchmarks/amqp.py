@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
@@ -17,8 +18,9 @@ from benchmarks.amqp_chart import drawn
 from benchmarks.amqp_client import SHAPES
 
 URL = os.environ.get("DULSE_BENCH_AMQP", "amqp://guest:guest@localhost:5672/%2F")
-LIBRARIES = ("dulse", "kombu", "pika", "amqpstorm", "raw")
-SLOW = {"publish 1 KiB, confirm each", "ping", "publish 64 KiB"}
+LIBRARIES = ("dulse", "dulse_orjson", "kombu", "pika", "amqpstorm", "raw", "rabbitmq_c")
+LIMITS = {"raw", "rabbitmq_c"}
+SLOW = {"publish 1 KiB, confirm each", "ping", "publish 64 KiB", "consume 64 KiB"}
 PATIENCE = 60
 Sample = dict[str, float]
 Samples = dict[tuple[str, str], list[Sample]]
@@ -36,11 +38,22 @@ def measured(library: str, shape: str, count: int) -> Sample | None:
     return sample
 
 
+def is_asked(library: str, shape: str) -> bool:
+    """Tell whether a library is measured in a shape: limits make no JSON, and orjson does nothing else."""
+    is_json = SHAPES[shape].kind == "json"
+    return is_json if library == "dulse_orjson" else not (is_json and library in LIMITS)
+
+
 def count_of(library: str, shape: str, count: int) -> int:
     """Say how many messages: fewer where each takes long, fewest where AMQPStorm sleeps 10 ms for each."""
     if shape not in SLOW:
         return count
-    return count // 100 if library == "amqpstorm" and shape != "publish 64 KiB" else count // 5
+    return count // 100 if library == "amqpstorm" and not shape.endswith("64 KiB") else count // 5
+
+
+def loads() -> str:
+    """Give the machine's load of the last minute: above 1.5, figures say little."""
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def row(shape: str, library: str, samples: Samples) -> str:
@@ -53,6 +66,33 @@ def row(shape: str, library: str, samples: Samples) -> str:
     return f"| {shape} | {library} | {cpu:.1f} | {ratio} | {rate:,.0f} | {f'{p50:.0f}, {p99:.0f}' if p50 else ''} |"
 
 
+def collected(rounds: int, count: int) -> Samples:
+    """Measure all in turns."""
+    asked = [(shape, library) for shape in SHAPES for library in LIBRARIES if is_asked(library, shape)]
+    samples: Samples = {each: [] for each in asked}
+    for _ in range(rounds):
+        for shape, library in samples:
+            sample = measured(library, shape, count_of(library, shape, count))
+            if sample is not None:
+                samples[shape, library].append(sample)
+    return samples
+
+
+def table(rounds: int, count: int, chart: Path | None = None) -> Iterator[str]:
+    """Measure, give the lines of a table, and draw a chart."""
+    before = loads()
+    samples = collected(rounds, count)
+    yield f"load of the machine: {before} at the beginning, {loads()} at the end"
+    yield ""
+    yield "| work | client | CPU us | over dulse's | messages/s | p50, p99 us |"
+    yield "|---|---|--:|--:|--:|--:|"
+    for shape, library in samples:
+        yield row(shape, library, samples)
+    if chart is not None:
+        medians = {key: median(one["cpu"] for one in found) for key, found in samples.items() if found}
+        chart.write_text(drawn(medians), encoding="utf-8")
+
+
 def main() -> None:
     """Measure in turns and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.amqp")
@@ -60,18 +100,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--chart", type=Path)
     chosen = parser.parse_args()
-    samples: Samples = {(shape, library): [] for shape in SHAPES for library in LIBRARIES}
-    for _ in range(chosen.rounds):
-        for shape, library in samples:
-            sample = measured(library, shape, count_of(library, shape, chosen.count))
-            if sample is not None:
-                samples[shape, library].append(sample)
-    print("| work | client | CPU us | over dulse's | messages/s | p50, p99 us |\n|---|---|--:|--:|--:|--:|")
-    for shape, library in samples:
-        print(row(shape, library, samples))
-    if chosen.chart:
-        medians = {key: median(one["cpu"] for one in found) for key, found in samples.items() if found}
-        chosen.chart.write_text(drawn(medians), encoding="utf-8")
+    for line in table(chosen.rounds, chosen.count, chosen.chart):
+        print(line)
 
 
 if __name__ == "__main__":

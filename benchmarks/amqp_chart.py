@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-COLOURS = {"dulse": "#0b7285", "kombu": "#e8590c", "pika": "#868e96", "amqpstorm": "#adb5bd", "raw": "#212529"}
+COLOURS = {
+    "dulse_orjson": "#15aabf",
+    "rabbitmq_c": "#495057",
+    "dulse": "#0b7285",
+    "kombu": "#e8590c",
+    "pika": "#868e96",
+    "amqpstorm": "#adb5bd",
+    "raw": "#212529",
+}
 LEFT, WIDTH, BAR, GAP, MOST = 230, 820, 12, 14, 150.0
 
 
@@ -19,7 +27,9 @@ def drawn(cpu: Mapping[tuple[str, str], float]) -> str:
             last = shape
         width = min(used, MOST) / MOST * (WIDTH - LEFT - 110)
         parts.append(f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR - 2}" fill="{COLOURS[library]}"/>')
-        parts.append(f'<text x="{LEFT + width + 5:.1f}" y="{y + BAR - 3}">{library} {used:.1f}</text>')
+        parts.append(
+            f'<text x="{LEFT + width + 5:.1f}" y="{y + BAR - 3}">{library.replace("_", " ")} {used:.1f}</text>'
+        )
         y += BAR
     size = f'width="{WIDTH}" height="{y + 10}" viewBox="0 0 {WIDTH} {y + 10}"'
     style = 'font-family="sans-serif" font-size="11"'

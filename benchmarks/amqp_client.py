@@ -9,33 +9,38 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import quantiles
-from typing import NamedTuple
+from typing import Any
 
-from benchmarks import amqp_raw
-from benchmarks.amqp_side import Side
-
-
-class Shape(NamedTuple):
-    """What is done with a message."""
-
-    kind: str
-    size: int = 1024
-    confirms: str = "off"
-    prefetch: int = 1000
-    no_ack: bool = False
-
+from benchmarks import amqp_rabbitmq_c, amqp_raw
+from benchmarks.amqp_side import Shape, Side
 
 SHAPES = {
     "publish 100 B": Shape("publish", 100),
     "publish 1 KiB": Shape("publish"),
     "publish 64 KiB": Shape("publish", 65_536),
+    "publish 1 KiB of JSON": Shape("json"),
     "publish 1 KiB, default": Shape("publish", confirms="pipelined"),
     "publish 1 KiB, confirm each": Shape("publish", confirms="each"),
     "consume, prefetch 100": Shape("consume", prefetch=100),
     "consume, prefetch 1000": Shape("consume"),
     "consume, no ack": Shape("consume", no_ack=True),
+    "consume 64 KiB": Shape("consume", 65_536, prefetch=100),
     "ping": Shape("ping"),
 }
+
+
+def payload_of(size: int) -> dict[str, Any]:
+    """Make a dict like a task's message, whose JSON is about so long."""
+    made: dict[str, Any] = {
+        "id": "0b1f6c1e",
+        "task": "tasks.add",
+        "args": [1, 2.5, None, True],
+        "kwargs": {"name": "ü"},
+    }
+    text = "lorem ipsum "
+    while len(json.dumps(made)) < size:
+        made[f"field {len(made)}"] = {"number": len(made), "text": text * 2}
+    return made
 
 
 def work_of(side: Side, shape: Shape, url: str, count: int) -> Callable[[], list[float]]:
@@ -52,6 +57,16 @@ def work_of(side: Side, shape: Shape, url: str, count: int) -> Callable[[], list
         side.consume(count, shape.prefetch, shape.no_ack)
         return []
 
+    if shape.kind == "json":
+        payload = payload_of(shape.size)
+
+        def publish_json() -> list[float]:
+            for _ in range(count):
+                side.publish(payload if side.serializes else json.dumps(payload).encode())
+            side.settle()
+            return []
+
+        return publish_json
     if shape.kind == "publish":
         return publish
     if shape.kind == "ping":
@@ -67,6 +82,9 @@ def main() -> None:
     """Measure once."""
     url, library, name, number = sys.argv[1:]
     shape, count = SHAPES[name], int(number)
+    if library == "rabbitmq_c":
+        print(amqp_rabbitmq_c.measured(url, shape, count), flush=True)
+        return
     side: Side = importlib.import_module(f"benchmarks.amqp_{library}").opened(url, shape.confirms)
     work = work_of(side, shape, url, count)
     gc.collect()

@@ -18,7 +18,7 @@ def opened(url: str, confirms: str) -> Side:
     queue.purge()
     producer = connection.Producer(routing_key=QUEUE)
 
-    def publish(body: bytes) -> None:
+    def publish(body: Any) -> None:
         producer.publish(body, delivery_mode=1)
 
     def settle() -> None:
@@ -48,4 +48,4 @@ def opened(url: str, confirms: str) -> Side:
                 taken.append(time.perf_counter() - began)
         return taken
 
-    return Side(publish, settle, consume, ping, connection.close)
+    return Side(publish, settle, consume, ping, connection.close, serializes=True)

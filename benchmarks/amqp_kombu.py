@@ -18,7 +18,7 @@ def opened(url: str, confirms: str) -> Side:
     queue.purge()
     producer = connection.Producer(routing_key=QUEUE)
 
-    def publish(body: bytes) -> None:
+    def publish(body: Any) -> None:
         producer.publish(body, delivery_mode=1)
 
     def settle() -> None:
@@ -47,4 +47,4 @@ def opened(url: str, confirms: str) -> Side:
                 taken.append(time.perf_counter() - began)
         return taken
 
-    return Side(publish, settle, consume, ping, connection.release)
+    return Side(publish, settle, consume, ping, connection.release, serializes=True)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 QUEUE = "dulse.bench.amqp"
+
+
+class Shape(NamedTuple):
+    """What is done with a message."""
+
+    kind: str
+    """publish, consume, ping, or json: publish a dict of that many bytes."""
+    size: int = 1024
+    confirms: str = "off"
+    prefetch: int = 1000
+    no_ack: bool = False
 
 
 class Side(NamedTuple):
     """One library, open, with the queue declared and empty."""
 
-    publish: Callable[[bytes], None]
+    publish: Callable[[Any], None]
     """Publishes one transient message."""
     settle: Callable[[], None]
     """Returns when the broker has taken all that was published."""
@@ -20,3 +31,5 @@ class Side(NamedTuple):
     ping: Callable[[int], list[float]]
     """Publishes one and waits for it, so many times; gives the seconds of each."""
     close: Callable[[], None]
+    serializes: bool = False
+    """`publish` takes a dict as well, and makes JSON of it."""

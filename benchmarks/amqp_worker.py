@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from queue import SimpleQueue
 from statistics import median
 from typing import Any
@@ -59,21 +60,27 @@ def once(library: Any) -> None:
     connection.release()
 
 
-def main() -> None:
-    """Measure both in turns, each time in a process of its own."""
-    if len(sys.argv) > 1:
-        return once(__import__(sys.argv[1]))
+def table(rounds: int = ROUNDS) -> Iterator[str]:
+    """Measure both in turns, each time in a process of its own, and give the lines of a report."""
     found: dict[str, list[list[float]]] = {"dulse": [], "kombu": []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, samples in found.items():
             command = [sys.executable, "-m", "benchmarks.amqp_worker", name]
             samples.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=60).stdout))
     for name, samples in found.items():
         cpu, rate = (median(one[column] for one in samples) for column in (0, 1))
-        print(f"worker, {name}: {cpu:.1f} us, {rate:,.0f}/s")
+        yield f"worker, {name}: {cpu:.1f} us, {rate:,.0f}/s"
     ratio = median(theirs[0] / own[0] for own, theirs in zip(found["dulse"], found["kombu"], strict=True))
-    print(f"Kombu's CPU over dulse's: {ratio:.1f}x")
-    return None
+    yield f"Kombu's CPU over dulse's: {ratio:.1f}x"
+
+
+def main() -> None:
+    """Measure one that is named, or both."""
+    if len(sys.argv) > 1:
+        once(__import__(sys.argv[1]))
+        return
+    for line in table():
+        print(line)
 
 
 if __name__ == "__main__":
