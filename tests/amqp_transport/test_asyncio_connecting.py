@@ -118,7 +118,8 @@ async def test_a_wrong_password(rabbitmq: RabbitMQ) -> None:
 
 
 async def test_an_unknown_virtual_host(rabbitmq: RabbitMQ) -> None:
-    await refused(rabbitmq.url_of("no-such-host"), errors.VirtualHostRefused, "no-such-host.*correct the last part of the URL")
+    words = "no-such-host.*correct the last part of the URL"
+    await refused(rabbitmq.url_of("no-such-host"), errors.VirtualHostRefused, words)
 
 
 async def test_a_port_where_nobody_listens() -> None:
