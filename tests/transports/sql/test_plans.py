@@ -15,6 +15,7 @@ from tests.servers.mariadb import MariaDB
 
 LEASE_MS = 600_000
 COUNT = 20_000
+STEP = 2_000
 OWNER = "owner"
 
 
@@ -42,7 +43,8 @@ def filled(url: str) -> SQLStorage:
     storage = SQLStorage(url)
     storage.open(30)
     storage.change({}, {("q/full", "a"): "1"})
-    storage.put([Put(b"x" * 50, [Target("full")])] * COUNT)
+    for _ in range(COUNT // STEP):
+        storage.put([Put(b"x" * 50, [Target("full")])] * STEP)
     return storage
 
 

@@ -43,7 +43,7 @@ TABLES: Final = {
 }
 
 PARTIAL_INDEXES: Final = (
-    "CREATE INDEX dulse_ready ON dulse_record (queue, step, id) WHERE owner IS NULL AND due IS NULL",
+    "CREATE INDEX dulse_ready ON dulse_record (queue, step, id, size) WHERE owner IS NULL AND due IS NULL",
     "CREATE INDEX dulse_leased ON dulse_record (owner) WHERE owner IS NOT NULL",
     "CREATE INDEX dulse_delayed ON dulse_record (due, id) WHERE due IS NOT NULL",
     "CREATE INDEX dulse_to_count ON dulse_uncounted (queue)",
@@ -51,7 +51,7 @@ PARTIAL_INDEXES: Final = (
 )
 INDEXES: Final = {
     "dulse_record": """,
-    INDEX dulse_ready (queue, owner, due, step, id),
+    INDEX dulse_ready (queue, owner, due, step, id, size),
     INDEX dulse_leased (owner),
     INDEX dulse_delayed (due, id),
     INDEX dulse_mortal (dies, owner, due)""",
