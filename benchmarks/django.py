@@ -78,17 +78,17 @@ def together(alias: str, count: int) -> tuple[Contender, Contender]:
     )
 
 
-def comparisons(kind: str, alias: str) -> Iterable[Comparison]:
-    """Give what is compared."""
+def comparisons(kind: str, alias: str, apart: str) -> Iterable[Comparison]:
+    """Give what is compared; `apart` is a database in which SQLite's transactions are not in the way of ours."""
     few = 1_000 if kind == "PostgreSQL" else 300
     url = f"django://{alias}"
     yield Comparison(
         f"{kind}: one commit a publish, takes of one",
-        [dulse_blocking.one_by_one(url, BODY, few, prefetch=1), orm(alias, few, 1)],
+        [dulse_blocking.one_by_one(url, BODY, few, prefetch=1), orm(apart, few, 1)],
     )
     yield Comparison(
         f"{kind}: batches of 100, prefetch 100",
-        [dulse_blocking.in_batches(url, BODY, 5_000), orm(alias, 5_000, BATCH)],
+        [dulse_blocking.in_batches(url, BODY, 5_000), orm(apart, 5_000, BATCH)],
     )
     yield Comparison(f"{kind}: a row and a message by one commit", together(alias, few))
 
@@ -104,15 +104,17 @@ def main() -> None:
         server = PostgreSQL(folder / "server", Authority(folder / "authority"))
         server.start()
         try:
+            server.query("CREATE DATABASE apart")
             databases = {
-                "PostgreSQL": postgresql_config(server.url_of()),
-                "SQLite": sqlite_config(folder / "project.sqlite"),
+                "PostgreSQL": [postgresql_config(server.url_of(name)) for name in ("postgres", "apart")],
+                "SQLite": [sqlite_config(folder / f"{name}.sqlite") for name in ("project", "apart")],
             }
-            for kind, config in databases.items():
-                with added(config) as alias:
-                    for app in ("dulse", "shop"):
-                        migrate(alias, app)
-                    for comparison in comparisons(kind, alias):
+            for kind, (one, other) in databases.items():
+                with added(one) as alias, added(other) as apart:
+                    migrate(alias, "dulse")
+                    for each in (alias, apart):
+                        migrate(each, "shop")
+                    for comparison in comparisons(kind, alias, apart):
                         print("\n".join(lines(comparison, compare(comparison, chosen.rounds, 1.0))), flush=True)
         finally:
             server.kill()

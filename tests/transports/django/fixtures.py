@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +23,14 @@ def django_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def django_sqlite(django_template: Path, tmp_path: Path) -> Iterator[str]:
-    """A database in a file."""
-    path = tmp_path / "project.sqlite"
-    shutil.copy(django_template, path)
-    with added(sqlite_config(path)) as alias:
-        yield alias
+def django_sqlite(django_template: Path) -> Iterator[str]:
+    """A database in a file that no disk is waited for: what a killed process has written is kept all the same."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="dulse-", dir=memory if memory.is_dir() else None) as folder:
+        path = Path(folder) / "project.sqlite"
+        shutil.copy(django_template, path)
+        with added(sqlite_config(path)) as alias:
+            yield alias
 
 
 @pytest.fixture

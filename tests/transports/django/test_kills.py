@@ -19,7 +19,7 @@ from tests.transports.django import selling
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(900)]
 
-QUICK = Plan(prefetch=10, messages=600, mode="statements", last=240, step=20)
+QUICK = Plan(prefetch=10, messages=300, mode="statements", last=180, step=20)
 LONG = [
     *(Plan(prefetch=prefetch, messages=2000, mode="operations", last=40) for prefetch in (1, 10, 100)),
     Plan(prefetch=10, messages=2000, mode="statements", last=300, step=3),
