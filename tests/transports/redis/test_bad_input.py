@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dulse import Connection, Message, Queue, errors
+from dulse import Connection, Message, Producer, Queue, errors
 from dulse.links.redis.options import LinkOptions
 from dulse.links.redis.settings import settings_from
 from dulse.model.parameters import parse_url
@@ -117,7 +117,7 @@ def test_what_was_published_while_no_memory_was_left_is_written_when_there_is_so
             for number in range(10):
                 producer.publish({"ident": number}, routing_key="work")
             with pytest.raises(errors.StorageFull, match="maxmemory"):
-                producer.flush(timeout=1)
+                producer.flush(timeout=30)
         producer.flush(timeout=30)
 
         assert [message.payload["ident"] for message in iter(WORK(connection.default_channel).get, None)] == list(
@@ -179,15 +179,32 @@ def test_a_name_with_the_separator_of_priorities_is_refused(redis_server: RedisS
             storage.put([Put(b"1", [Target(name)])] * 2)
 
 
-def test_topology_that_was_flushed_is_noticed_by_who_publishes(redis_server: RedisServer) -> None:
-    with Connection(f"{redis_server.url}?confirm_publish=true") as connection:
+def published(producer: Producer, body: str, exchange: str) -> None:
+    producer.publish(body, exchange=exchange, routing_key="work")
+    producer.flush()
+
+
+@pytest.mark.parametrize("exchange", ["here", ""])
+@pytest.mark.parametrize("confirm", ["true", "false"])
+def test_topology_that_was_flushed_is_told_to_who_publishes(
+    redis_server: RedisServer, exchange: str, confirm: str
+) -> None:
+    with Connection(f"{redis_server.url}?confirm_publish={confirm}") as connection:
         channel = connection.default_channel
         channel.exchange_declare("here", "direct")
         WORK(channel).declare()
-        channel.queue_bind("work", "here", "key")
+        channel.queue_bind("work", "here", "work")
         producer = connection.Producer()
-        producer.publish("one", exchange="here", routing_key="key")
+        published(producer, "one", exchange)
         redis_server.cli("flushall")
 
-        with pytest.raises(errors.NotFound, match="here"):
-            producer.publish("two", exchange="here", routing_key="key")
+        with pytest.raises(errors.PublishError, match="declare all again"):
+            published(producer, "two", exchange)
+
+        channel.exchange_declare("here", "direct")
+        WORK(channel).declare()
+        channel.queue_bind("work", "here", "work")
+        published(producer, "three", exchange)
+        found = WORK(channel).get()
+        assert found is not None
+        assert found.payload == "three"

@@ -1,7 +1,7 @@
 --#include names clock numbers arguments counting dropping
 -- Change the catalogue: whether only empty queues are dropped, the owner that must be dead ('-': none), count of
 -- expected groups (name, revision), count of written groups (name; count of fields to set, these and their values;
--- count of fields to delete, these), count of queues to drop, these. Gives 1, or 0 if something is not as expected.
+-- count of fields to delete, these), count of queues to drop, these; the version of the keys. Gives 1, or 0 if something is not as expected.
 local only_empty, corpse = argument() == '1', argument()
 if corpse ~= '-' then
   local score = redis.call('ZSCORE', OWNERS, string.sub(corpse, 2))
@@ -32,6 +32,9 @@ for index = 1, number() do
   if only_empty and count_ready(drops[index]) > 0 then
     return 0
   end
+end
+if #writes > 0 then
+  redis.call('SET', VERSION, argument(), 'NX')
 end
 local revision = #writes > 0 and numbers(#writes) or 0
 for index, write in ipairs(writes) do

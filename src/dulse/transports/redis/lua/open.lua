@@ -1,9 +1,8 @@
 --#include names
 -- Give the version of the keys; where there is none, it is the one given.
-local key = prefix .. 'dulse.version'
-local version = redis.call('GET', key)
+local version = redis.call('GET', VERSION)
 if version then
   return version
 end
-redis.call('SET', key, ARGV[2])
+redis.call('SET', VERSION, ARGV[2])
 return ARGV[2]

@@ -1,6 +1,6 @@
 --#include names clock numbers elements chunks arguments guards counting writing
 -- Write puts into their targets, if every guard holds: publisher, its number, park, guards, targets, puts.
--- Gives 1, 'stale', or what is to be told of limits: put, target, records too many (-1: refused), bytes too many.
+-- Gives 1, 'stale', 'gone' (see VERSION), or what is to be told of limits: put, target, records too many (-1: refused), bytes too many.
 local publisher, sequence = argument(), number()
 local park = argument()
 local sequence_key = prefix .. 'dulse.pub:' .. publisher
@@ -8,6 +8,9 @@ if publisher ~= '' and tonumber(redis.call('GET', sequence_key) or 0) + 1 ~= seq
   return 1
 end
 local holds = guards_hold()
+if not holds and redis.call('EXISTS', VERSION) == 0 then
+  return 'gone'
+end
 if not holds and park == '-' then
   return 'stale'
 end

@@ -12,6 +12,9 @@ end
 local queue, level, ttl = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 for index = 10, #ARGV, 2 do
   if (redis.call('HGET', group_of(ARGV[index]), '@') or '0') ~= ARGV[index + 1] then
+    if redis.call('EXISTS', VERSION) == 0 then
+      return 'gone'
+    end
     if ARGV[4] == '-' then
       return 'stale'
     end

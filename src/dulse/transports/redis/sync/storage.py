@@ -27,6 +27,7 @@ VERSION: Final = 1
 """Of what lies in the keys."""
 
 _STALE: Final = b"stale"
+_GONE: Final = b"gone"
 _AT_ONCE: Final = 1000
 """Records given back in one step."""
 
@@ -126,6 +127,9 @@ class RedisStorage:
             raise errors.make(errors.PublishError, str(problem)) from problem
         if answer == _STALE:
             raise StaleTopology(guards)
+        if answer == _GONE:
+            text = f"the keys of the broker in Redis at {self.settings} were flushed or evicted: declare all again"
+            raise errors.make(errors.PublishError, text)
         return () if targets is None else answers.problems(answer, targets)
 
     def _said(
@@ -333,4 +337,4 @@ class RedisStorage:
     ) -> bool:
         """Write values and drop queues, if every group still has the expected revision."""
         said = words.change_words(expect, writes, drop, if_dead, only_empty=only_empty)
-        return bool(self._run(scripts.CHANGE, said, until))
+        return bool(self._run(scripts.CHANGE, [*said, VERSION], until))

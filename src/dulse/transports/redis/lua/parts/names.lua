@@ -4,6 +4,8 @@ local SEQUENCE = prefix .. 'dulse.seq'
 local OWNERS = prefix .. 'dulse.owners'
 local DUE = prefix .. 'dulse.due'
 local EXPIRING = prefix .. 'dulse.expiring'
+-- Of what version all keys are. Where it is missing they were flushed, and nobody has declared anything since.
+local VERSION = prefix .. 'dulse.version'
 
 -- The list of a queue's ready records of one priority, as Kombu names it: LPUSH in, RPOP out.
 local function ready(queue, level)
