@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import IO, Any, cast
 
-from benchmarks.measure import timed
+from benchmarks.measure import Cost, timed
 
 QUEUE = "crowd"
 IDLE = 1.5
@@ -94,16 +94,20 @@ def backlog(server: Any, database: str, waiting: int, count: int = 1_000) -> str
             for _ in range(number):
                 producer.publish(b"x" * 1024, routing_key="long")
 
-        def take(prefetch: int, number: int) -> None:
+        def take(number: int) -> None:
+            for _ in range(number):
+                connection.drain_events(timeout=30)
+
+        def taking(prefetch: int, number: int) -> Cost:
             with Consumer(connection, [queue], on_message=lambda message: message.ack(), prefetch_count=prefetch):
-                for _ in range(number):
-                    connection.drain_events(timeout=30)
+                take(prefetch)  # a consumer that starts counts its queue, once
+                return timed(take, number)
 
         half = min(count, waiting // 2)
         publish(50)
         put = timed(publish, half)
-        one = timed(lambda number: take(1, number), half)
-        many = timed(lambda number: take(100, number), half)
+        one = taking(1, half // 2)
+        many = taking(100, half // 2)
     text = f"  {waiting:9,} waiting: publish {put.wall_us:6.0f} us"
     return f"{text}, consume at prefetch 1 {one.wall_us:6.0f} us, at 100 {many.wall_us:6.0f} us (wall time a message)"
 
