@@ -1,4 +1,4 @@
-"""A quorum queue that does not answer, as RabbitMQ 3.10 leaves one now and then after a kill, holds nobody up for ever."""
+"""A quorum queue that does not answer, as RabbitMQ 3.10 leaves one now and then, holds nobody up for ever."""
 
 from __future__ import annotations
 
