@@ -26,7 +26,7 @@ FLOORS = (
 )
 """Each may import itself and what stands on a floor above its line here, not its neighbours."""
 
-SHARED_BROKERS = {("django", "sql")}
+SHARED_BROKERS = {("django", "sql"), ("django", "sqlite")}
 """Transports that keep their broker in the tables of another: what is written there is decided once."""
 
 FRONT_ENDS = {"aio", "sync", "loop"}

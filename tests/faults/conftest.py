@@ -8,20 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.brokers import broker_url
+from tests.faults.brokers import LEASE, broker_url
 from tests.faults.programs import Program
 
+DJANGO = pytest.param("django", marks=pytest.mark.slow)
 
-@pytest.fixture(params=["sqlite", "filesystem"])
+
+@pytest.fixture(params=["sqlite", "filesystem", DJANGO])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Name a broker of its own that processes can share, with the shortest lease."""
-    return broker_url(request.param, tmp_path)
+    return url_of(request, tmp_path)
 
 
-@pytest.fixture(params=["memory", "sqlite", "filesystem"])
+@pytest.fixture(params=["memory", "sqlite", "filesystem", DJANGO])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Name a broker of its own."""
-    return f"memory://{uuid.uuid4().hex}" if request.param == "memory" else broker_url(request.param, tmp_path)
+    return f"memory://{uuid.uuid4().hex}" if request.param == "memory" else url_of(request, tmp_path)
+
+
+def url_of(request: pytest.FixtureRequest, folder: Path) -> str:
+    if request.param == "django":
+        return f"django://{request.getfixturevalue('django_sqlite')}?lease={LEASE}"
+    return broker_url(request.param, folder)
 
 
 @pytest.fixture

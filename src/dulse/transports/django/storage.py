@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from dulse.transports.django.database import Database, is_in_transaction
 from dulse.transports.django.project import set_up, wrapper_of
 from dulse.transports.sql.connections import Connections, Source
 from dulse.transports.sql.storage import TableStorage
+from dulse.transports.sqlite import forks
 
 __all__ = ["DjangoStorage"]
 
@@ -140,17 +143,55 @@ class DjangoStorage(TableStorage):
 
 
 class OwnConnections(Connections):
-    """Connections of ours that do not wait for the calling thread itself."""
+    """Connections of ours that do not wait for the calling thread itself, and of which SQLite's are not inherited."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database)
         self._database = database
+        self._has_one_writer = database.kind == "sqlite"
+        self.begin_child()
+        super().__init__(database)
+        if self._has_one_writer:
+            forks.watch(self)
 
     def write(self, until: float | None, work: Any, *arguments: Any, **named: Any) -> Any:
         """Do work as one step; StorageBusy where the calling thread's own transaction is in the way."""
-        if self._database.kind == "sqlite" and is_in_transaction(wrapper_of(self._database.alias)):
+        if self._has_one_writer and is_in_transaction(wrapper_of(self._database.alias)):
             raise busy(self.place)
         return super().write(until, work, *arguments, **named)
+
+    def _work(self, until: float | None, how: str, work: Any, *arguments: Any, **named: Any) -> Any:
+        if not self._has_one_writer:
+            return super()._work(until, how, work, *arguments, **named)
+        with self._turn:
+            self._turn.wait_for(lambda: not self._is_forking, max(0.0, self.end_of(until) - time.monotonic()))
+            self._at_work += 1
+        try:
+            return super()._work(until, how, work, *arguments, **named)
+        finally:
+            with self._turn:
+                self._at_work -= 1
+                self._turn.notify_all()
+
+    # --------------------------------------------------------------------------------------------- forks
+
+    def pause(self, seconds: float) -> None:
+        """Close what is open before a fork, and hold back what would open again."""
+        with self._turn:
+            self._is_forking = True
+            if self._turn.wait_for(lambda: not self._at_work, seconds):
+                self._close_idle()
+
+    def resume(self) -> None:
+        """Go on, in the parent."""
+        with self._turn:
+            self._is_forking = False
+            self._turn.notify_all()
+
+    def begin_child(self) -> None:
+        """Begin anew, in the child: whoever was at work is a thread of the parent."""
+        self._turn = threading.Condition()
+        self._is_forking = False
+        self._at_work = 0
 
 
 def busy(place: str) -> Exception:
