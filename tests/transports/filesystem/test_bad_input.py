@@ -1,0 +1,189 @@
+"""Names, folders and files that are wrong are refused or set aside by name, and the rest goes on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dulse import errors
+from dulse.model.records import Put, Target
+from dulse.transports.filesystem import FilesystemStorage
+
+LEASE_MS = 60_000
+
+NAMES = ["../x", "/etc/x", "a\0b", "n" * 300, ".", "..", "", "\N{SNOWMAN}" * 200]
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[FilesystemStorage]:
+    storage = FilesystemStorage(tmp_path / "broker", durability="normal")
+    storage.open(10)
+    yield storage
+    storage.close(5)
+
+
+def put(storage: FilesystemStorage, payload: bytes, queue: str = "q") -> None:
+    storage.put([Put(payload, [Target(queue)], len(payload))])
+
+
+def fill(storage: FilesystemStorage) -> None:
+    """Put more than a disk of 1 MiB takes."""
+    for _ in range(100):
+        put(storage, b"x" * 50_000, "big")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def taken(storage: FilesystemStorage, queue: str = "q") -> list[bytes]:
+    return [each.payload for each in storage.reserve([(queue, 100)], "worker", LEASE_MS)[0]]
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as on a disk that is full (EFBIG)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_of_a_queue_leaves_the_folder(storage: FilesystemStorage, tmp_path: Path, name: str) -> None:
+    put(storage, b"kept", name)
+
+    assert names(tmp_path) == ["broker"]
+    assert len(names(tmp_path / "broker" / "queues")) == 1
+    assert taken(storage, name) == [b"kept"]
+
+
+def test_names_that_look_alike_have_folders_of_their_own(storage: FilesystemStorage) -> None:
+    for name in NAMES:
+        put(storage, name.encode(), name)
+
+    assert [taken(storage, name) for name in NAMES] == [[name.encode()] for name in NAMES]
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    with pytest.raises(errors.StorageError, match=f"{file} is a file: name a folder"):
+        FilesystemStorage(file).open(5)
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("mine")
+
+    with pytest.raises(errors.StorageCorrupt, match=r"no dulse broker's \(letters\.txt\)"):
+        FilesystemStorage(tmp_path).open(5)
+
+    assert names(tmp_path) == ["letters.txt"]
+
+
+def test_a_folder_of_a_newer_version_is_left_alone(storage: FilesystemStorage, tmp_path: Path) -> None:
+    mark = tmp_path / "broker" / "dulse.json"
+    mark.write_text('{"store": "dulse filesystem", "version": 99}')
+
+    with pytest.raises(errors.StorageCorrupt, match=f"{mark} says 99"):
+        FilesystemStorage(tmp_path / "broker").open(5)
+
+
+def test_a_file_that_grows_too_long_is_told_and_nothing_of_the_message_stays(
+    storage: FilesystemStorage, tmp_path: Path
+) -> None:
+    put(storage, b"before")
+
+    with files_of_at_most(100_000), pytest.raises(errors.StorageFull, match="free some space"):
+        put(storage, b"x" * 200_000)
+    put(storage, b"after")
+
+    assert taken(storage) == [b"before", b"after"]
+    assert names(tmp_path / "broker" / "writing") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_full_disk_is_told_and_what_is_on_it_can_be_taken(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    try:
+        storage = FilesystemStorage(disk / "broker")
+        storage.open(10)
+        put(storage, b"before")
+        with pytest.raises(errors.StorageFull, match="free some space"):
+            fill(storage)
+        kept = storage.depth(["big"])[0].ready
+        assert taken(storage) == [b"before"]
+        assert taken(storage, "big") == [b"x" * 50_000] * kept
+        storage.forget("worker", force=True)
+        assert storage.purge("big") == kept
+        storage.sweep()
+        put(storage, b"after")
+        assert taken(storage) == [b"before", b"after"]
+        storage.close(5)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"six", b"garbage that is longer than the message"])
+def test_a_broken_record_is_kept_aside_and_the_rest_go_on(
+    storage: FilesystemStorage, tmp_path: Path, content: bytes
+) -> None:
+    for payload in (b"first", b"second", b"third"):
+        put(storage, payload)
+    records = [path for path in (tmp_path / "broker" / "queues").rglob("*") if path.is_file()]
+    second = next(path for path in records if path.read_bytes()[:6] == b"second")
+    second.write_bytes(content)
+
+    assert taken(storage) == [b"first", b"", b"third"]
+    assert [path.read_bytes() for path in (tmp_path / "broker" / "damaged").iterdir()] == [content]
+
+
+def test_a_foreign_file_among_the_records_is_left_alone(storage: FilesystemStorage, tmp_path: Path) -> None:
+    put(storage, b"first")
+    (folder,) = (tmp_path / "broker" / "queues").iterdir()
+    foreign = [path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:5] == b"first"]
+    beside = foreign[0].with_name("notes.txt")
+    beside.write_text("mine")
+    put(storage, b"second")
+
+    assert taken(storage) == [b"first", b"second"]
+    assert beside.read_text() == "mine"
+
+
+def test_files_and_folders_are_for_this_user_alone(storage: FilesystemStorage, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        put(storage, b"one")
+        put(storage, b"two", "other")
+        storage.change({}, {("x/e", "type"): "topic"})
+        taken(storage)
+    finally:
+        os.umask(before)
+
+    found = [tmp_path / "broker", *(tmp_path / "broker").rglob("*")]
+    modes = {(path.is_dir(), stat.S_IMODE(path.lstat().st_mode)) for path in found}
+    assert modes == {(True, 0o700), (False, 0o600)}
+
+
+def test_a_folder_that_disappears_is_told(storage: FilesystemStorage, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "broker")
+
+    with pytest.raises(errors.StorageError, match="was deleted"):
+        put(storage, b"lost")
+    with pytest.raises(errors.StorageError, match="was deleted or replaced"):
+        storage.sweep()
