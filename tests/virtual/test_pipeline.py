@@ -13,6 +13,7 @@ from dulse.model.commands import BindQueue, DeclareExchange, DeclareQueue, Delet
 from dulse.model.message import Outgoing
 from dulse.virtual.sync import pipeline as pipelines
 from dulse.virtual.sync.channel import VirtualChannel
+from dulse.virtual.sync.parking import route_parked
 from dulse.virtual.sync.transport import VirtualTransport
 from tests.virtual.late import LateStorage, late
 from tests.virtual.test_debts import eventually
@@ -175,12 +176,12 @@ def test_a_message_that_the_store_refuses_fails_alone(caplog: pytest.LogCaptureF
         publish(channel, 1, 5)
         with (
             caplog.at_level(logging.ERROR, "dulse.virtual"),
-            pytest.raises(errors.Unconfirmed, match=r"exchange '', routing key 'q', 1 bytes\): .*too much"),
+            pytest.raises(errors.ContentTooLarge, match="too much"),
         ):
             channel.flush(5)
 
         assert bodies(channel) == [b"1", b"2", b"4", b"5"]
-        assert [(message.body, type(problem)) for message, problem in told] == [(b"3", errors.Unconfirmed)]
+        assert [(message.body, type(problem)) for message, problem in told] == [(b"3", errors.ContentTooLarge)]
         assert "routing key 'q'" in caplog.text
         channel.flush(5)  # told once
 
@@ -315,23 +316,43 @@ def test_a_route_that_became_outdated_reaches_the_queue_bound_since() -> None:
         assert bodies(channel, "new") == [b"2"]
 
 
-def test_a_message_whose_exchange_is_gone_by_then_is_set_aside(caplog: pytest.LogCaptureFixture) -> None:
+def publish_to_what_is_gone(transport: VirtualTransport, channel: VirtualChannel) -> None:
+    """Publish b"1" to an exchange, and b"2" when another process has deleted it and this one does not know."""
+    channel.execute(DeclareExchange("x", "fanout"))
+    channel.execute(BindQueue("q", "x"))
+    channel.publish(b"1", {}, "x", "")
+    route = transport.dispatch.routes["x", ""]
+    channel.execute(DeleteExchange("x"))
+    transport.dispatch.routes["x", ""] = route
+    channel.publish(b"2", {}, "x", "")
+
+
+def test_a_message_whose_exchange_is_gone_by_then_is_told_by_the_next_flush(caplog: pytest.LogCaptureFixture) -> None:
     with late() as transport:
         channel, _ = opened(transport)
         rest(transport)
-        channel.execute(DeclareExchange("x", "fanout"))
-        channel.execute(BindQueue("q", "x"))
-        channel.publish(b"1", {}, "x", "")
-        route = transport.dispatch.routes["x", ""]
-        channel.execute(DeleteExchange("x"))
-        transport.dispatch.routes["x", ""] = route  # as another process knows it
-        channel.publish(b"2", {}, "x", "")
-        with caplog.at_level(logging.ERROR, "dulse.virtual"):
+        publish_to_what_is_gone(transport, channel)
+        with caplog.at_level(logging.ERROR, "dulse.virtual"), pytest.raises(errors.NotFound, match="no exchange 'x'"):
             channel.flush(5)
+        channel.flush(5)
 
         assert bodies(channel) == [b"1"]
+        assert "a message was not taken (exchange 'x', routing key '', 1 bytes)" in caplog.text
+
+
+def test_what_a_process_had_parked_that_died_is_set_aside_by_who_buries_it() -> None:
+    with late() as transport:
+        channel, store = opened(transport)
+        rest(transport)
+        publish_to_what_is_gone(transport, channel)
+        other = VirtualTransport(store, clock=transport._clock, lease=20.0, max_hold=None, timeout=10)
+        other.open(5)
+        try:
+            route_parked(other, other.deadline(5), transport.owner)
+        finally:
+            other._upkeep.stop(other.deadline(1))
+
         assert bodies(channel, "dulse.set-aside") == [b"2"]
-        assert "no exchange 'x'" in caplog.text
 
 
 def test_a_message_for_a_queue_that_is_gone_by_then_is_dropped_as_unroutable() -> None:
@@ -346,41 +367,3 @@ def test_a_message_for_a_queue_that_is_gone_by_then_is_dropped_as_unroutable() -
 
         channel.execute(DeclareQueue("other"))
         assert bodies(channel, "other") == []
-
-
-@pytest.mark.parametrize("how", ["mandatory", "limited", "waits"])
-def test_what_the_answer_matters_for_is_waited_for(how: str) -> None:
-    with late(waits_for_answers=how == "waits") as transport:
-        channel, store = opened(transport)
-        channel.execute(DeclareQueue("short", arguments={"x-max-length": 1}))
-        store.calls.clear()
-        queue = "short" if how == "limited" else "q"
-        channel.publish(b"1", {}, "", queue, mandatory=how == "mandatory")
-
-        assert "put" in store.calls
-        assert "send" not in store.calls
-
-
-def test_many_messages_are_one_put() -> None:
-    with late() as transport:
-        channel, store = opened(transport)
-        rest(transport)
-        store.calls.clear()
-        channel.publish_many([Outgoing(body, {}, "", "q") for body in numbered(1, 50)])
-
-        assert store.calls == ["send"]
-        assert bodies(channel) == numbered(1, 50)
-
-
-def test_a_forked_child_leaves_what_was_sent_to_its_parent() -> None:
-    with late() as transport:
-        channel, store = opened(transport)
-        rest(transport)
-        store.full = True
-        publish(channel, 1, 2)
-        pipeline = transport.dispatch.pipeline
-        assert pipeline is not None
-        assert pipeline.unanswered == 2
-        pipeline.discard()
-
-        assert repr(pipeline).endswith("0 puts unanswered, 0 answered>")

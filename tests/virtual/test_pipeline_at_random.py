@@ -54,14 +54,14 @@ def test_whatever_happens_on_the_way_each_message_is_there_once_and_in_order(
             elif step == "refuse":
                 store.poison = b"%d" % (count + number)
             elif step == "flush":
-                with suppress(errors.OperationalError, errors.PublishError):
+                with suppress(errors.OperationalError, errors.ContentTooLarge):
                     transport.flush(0.005)
             else:
                 store.is_cut = {"cut": True, "mend": False}.get(step, store.is_cut)
                 store.full = {"fill": True, "empty": False}.get(step, store.full)
         store.is_cut = store.full = False
         store.swallows = 0
-        with suppress(errors.PublishError):
+        with suppress(errors.ContentTooLarge):
             transport.flush(5)
         stored = bodies(channel)
 

@@ -19,6 +19,7 @@ async def end_publishing(transport: VirtualTransport, until: float) -> None:
         now = time.monotonic()
         await transport.dispatch.pipeline.end(now + (until - now) / 2)
         await route_parked(transport, until)
+        transport.dispatch.pipeline.raise_problems()
 
 
 async def give_everything_back(transport: VirtualTransport, until: float) -> None:

@@ -13,19 +13,25 @@ from dulse.virtual.storage import StaleTopology
 if TYPE_CHECKING:
     from dulse.virtual.aio.transport import VirtualTransport
 
-PARKED: Final = "dulse.parked"
-"""The queue of the store where they wait. It is in no catalogue: every connected process takes from it."""
+_PARKED: Final = "dulse.parked."
+"""How the queues of the store begin where they wait, one for each owner. They are in no catalogue."""
 
 AT_ONCE: Final = 100
 ATTEMPTS: Final = 200
 
 
-async def route_parked(transport: VirtualTransport, until: float) -> None:
-    """Send on what is parked, whoever published it; what can go nowhere any more is set aside."""
+def place_of(owner: str) -> str:
+    """Name the queue where what an owner published is parked: it routes that again, or whoever buries it."""
+    return f"{_PARKED}{owner}"
+
+
+async def route_parked(transport: VirtualTransport, until: float, owner: str | None = None) -> None:
+    """Send on what is parked of our own publishing, or of an owner that has died."""
+    queue = place_of(owner or transport.owner)
     while True:
         try:
             found, _ = await transport.storage.reserve(
-                [(PARKED, AT_ONCE)], transport.owner, transport.lease_ms, until=until
+                [(queue, AT_ONCE)], transport.owner, transport.lease_ms, until=until
             )
         except BaseException:
             transport.audit.wanted = True  # nobody knows what it has taken
@@ -52,7 +58,7 @@ async def route_again(transport: VirtualTransport, leased: Leased, until: float 
         try:
             put, route = await dispatch.prepare(message, until)
         except errors.ChannelError as refused:  # its exchange is gone
-            await set_aside(transport, leased, refused, until)
+            await _refuse(transport, leased, message, refused, until)
             return
         try:
             await dispatch.forward(leased, put, route.guards, until)
@@ -63,3 +69,14 @@ async def route_again(transport: VirtualTransport, leased: Leased, until: float 
         return
     text = f"the topology changed {ATTEMPTS} times in a row while we tried to route a parked message: try again"
     raise errors.make(errors.StorageBusy, text)
+
+
+async def _refuse(
+    transport: VirtualTransport, leased: Leased, message: Outgoing, refused: Exception, until: float | None
+) -> None:
+    """Tell our own program that a message went nowhere; keep that of another, which can be told no more."""
+    pipeline = transport.dispatch.pipeline
+    if pipeline is None or leased.queue != place_of(transport.owner):
+        await set_aside(transport, leased, refused, until)
+    elif not await transport.storage.settle([leased.token], transport.owner, until=until):
+        pipeline.tell_of(message, refused)

@@ -18,7 +18,6 @@ from dulse import errors
 from dulse.links.waiting.aio import Lock, acquired, sleep
 from dulse.model.message import Outgoing
 from dulse.model.records import Guard, Put
-from dulse.virtual.aio.parking import PARKED
 from dulse.virtual.storage import AsyncStorage
 
 logger = logging.getLogger("dulse.virtual")
@@ -54,9 +53,11 @@ class Pipeline:
     """What one transport has sent and not been answered. Threads (tasks) share it."""
 
     def __init__(
-        self, storage: AsyncStorage, answer_soon: Callable[[], None], on_unconfirmed: OnUnconfirmed | None
+        self, storage: AsyncStorage, park: str, answer_soon: Callable[[], None], on_unconfirmed: OnUnconfirmed | None
     ) -> None:
         self._storage = storage
+        self._park = park
+        """The queue of the store for what is routed by an outdated route."""
         self._answer_soon = answer_soon
         self._on_unconfirmed = on_unconfirmed
         self._turn = Lock()
@@ -121,20 +122,14 @@ class Pipeline:
             if self._failed:
                 self._tell()
 
-    async def flush(self, until: float) -> None:
-        """Do what `answer` does; raises the oldest failure of a message that no flush has told of before."""
-        await self.answer(until)
-        self._raise_problems()
-
     async def end(self, until: float) -> None:
-        """Flush for the last time: what cannot be written by then has failed."""
+        """Do what `answer` does for the last time: what cannot be written by then has failed."""
         try:
             await self.answer(until)
         except errors.OperationalError as problem:
             while self._sent:
                 self._fail_first(problem)
             self._tell()
-        self._raise_problems()
 
     def discard(self) -> None:
         """Know nothing of what was sent: a forked child leaves it to its parent."""
@@ -153,7 +148,7 @@ class Pipeline:
             raise errors.make(errors.DeadlineExceeded, text)
 
     async def _send(self, number: int, sent: Sent, until: float) -> object:
-        return await self._storage.put(sent.puts, sent.guards, (self._name, number), PARKED, until=until)
+        return await self._storage.put(sent.puts, sent.guards, (self._name, number), self._park, until=until)
 
     async def _send_first_time(self, sent: Sent, until: float) -> None:
         """Send a put, whatever it takes; raises if that was in vain, of which its caller alone is told."""
@@ -206,7 +201,7 @@ class Pipeline:
         """Put alone, and wait for the answer: what was sent twice and not written was refused, and this says why."""
         first = self._sent[0]
         try:
-            await self._storage.put(first.puts, first.guards, None, PARKED, until=until)
+            await self._storage.put(first.puts, first.guards, None, self._park, until=until)
         except _OF_ONE_MESSAGE as problem:
             self._fail_first(problem)
         else:
@@ -237,14 +232,17 @@ class Pipeline:
         failed, self._failed = self._failed, []
         for sent, problem in failed:
             for message in sent.messages:
-                self._tell_of(message, problem)
+                self.tell_of(message, problem)
 
-    def _tell_of(self, message: Outgoing, why: Exception) -> None:
+    def tell_of(self, message: Outgoing, why: Exception) -> None:
+        """Tell of one message that was not taken, now and by the next `raise_problems`."""
         where = f"exchange {message.exchange!r}, routing key {message.routing_key!r}, {len(message.body)} bytes"
-        problem = errors.make(errors.Unconfirmed, f"a message was not taken ({where}): {why}", message=message)
-        problem.__cause__ = why
+        problem = why
+        if not isinstance(why, errors.ChannelError | errors.PublishError):
+            problem = errors.make(errors.Unconfirmed, f"a message was not taken ({where}): {why}", message=message)
+            problem.__cause__ = why
         self._problems.append(problem)
-        logger.error("%s", problem)
+        logger.error("a message was not taken (%s): %s", where, why)
         if self._on_unconfirmed is None:
             return
         try:
@@ -252,7 +250,8 @@ class Pipeline:
         except Exception:
             logger.exception("on_unconfirmed failed for a message (%s)", where)
 
-    def _raise_problems(self) -> None:
+    def raise_problems(self) -> None:
+        """Raise the oldest failure of a message that was not raised before; the others count as told then."""
         problems, self._problems = self._problems, []
         if problems:
             if len(problems) > 1:

@@ -27,7 +27,7 @@ from dulse.virtual.aio.channel import VirtualChannel
 from dulse.virtual.aio.closing import end_publishing, give_everything_back
 from dulse.virtual.aio.debts import Debts
 from dulse.virtual.aio.management import VirtualManagement
-from dulse.virtual.aio.parking import route_parked
+from dulse.virtual.aio.parking import place_of, route_parked
 from dulse.virtual.aio.pipeline import OnUnconfirmed, Pipeline
 from dulse.virtual.aio.publishing import Dispatch
 from dulse.virtual.aio.roster import Roster
@@ -90,7 +90,7 @@ class VirtualTransport:
         longest = self.dispatch.restrictions.longest_hold(lease, max_hold)
         self._upkeep = Upkeep(self, lease, longest)
         if storage.capabilities.late_answers and not waits_for_answers:
-            self.dispatch.pipeline = Pipeline(storage, self._upkeep.answer_soon, on_unconfirmed)
+            self.dispatch.pipeline = Pipeline(storage, place_of(self.owner), self._upkeep.answer_soon, on_unconfirmed)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep)
         self.roster = Roster(self)
         self.management = VirtualManagement(self)
@@ -337,8 +337,9 @@ class VirtualTransport:
         until = self.deadline(timeout)
         await self.settlements.flush(until)
         if self.dispatch.pipeline is not None:
-            await self.dispatch.pipeline.flush(until)
+            await self.dispatch.pipeline.answer(until)
             await route_parked(self, until)
+            self.dispatch.pipeline.raise_problems()
 
     async def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good.

@@ -188,7 +188,7 @@ class Upkeep:
         self._transport.dispatch.forget_unguarded()
         await self.look_at_consumers(until)
         await self.promote(until)
-        if self._storage.capabilities.late_answers:
+        if self._transport.dispatch.pipeline is not None:
             await route_parked(self._transport, until)
         await self._expire_queues(until)
         if self._transport.debts:
@@ -283,3 +283,5 @@ class Upkeep:
         if await self._transport.catalogue.carry_out_if_dead(decide, owner, until):
             while await self._storage.forget(owner, until=until):
                 pass
+            if self._storage.capabilities.late_answers:
+                await route_parked(self._transport, until, owner)

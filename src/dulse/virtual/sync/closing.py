@@ -20,6 +20,7 @@ def end_publishing(transport: VirtualTransport, until: float) -> None:
         now = time.monotonic()
         transport.dispatch.pipeline.end(now + (until - now) / 2)
         route_parked(transport, until)
+        transport.dispatch.pipeline.raise_problems()
 
 
 def give_everything_back(transport: VirtualTransport, until: float) -> None:

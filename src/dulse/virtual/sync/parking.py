@@ -14,18 +14,24 @@ from dulse.virtual.sync.setting_aside import set_aside
 if TYPE_CHECKING:
     from dulse.virtual.sync.transport import VirtualTransport
 
-PARKED: Final = "dulse.parked"
-"""The queue of the store where they wait. It is in no catalogue: every connected process takes from it."""
+_PARKED: Final = "dulse.parked."
+"""How the queues of the store begin where they wait, one for each owner. They are in no catalogue."""
 
 AT_ONCE: Final = 100
 ATTEMPTS: Final = 200
 
 
-def route_parked(transport: VirtualTransport, until: float) -> None:
-    """Send on what is parked, whoever published it; what can go nowhere any more is set aside."""
+def place_of(owner: str) -> str:
+    """Name the queue where what an owner published is parked: it routes that again, or whoever buries it."""
+    return f"{_PARKED}{owner}"
+
+
+def route_parked(transport: VirtualTransport, until: float, owner: str | None = None) -> None:
+    """Send on what is parked of our own publishing, or of an owner that has died."""
+    queue = place_of(owner or transport.owner)
     while True:
         try:
-            found, _ = transport.storage.reserve([(PARKED, AT_ONCE)], transport.owner, transport.lease_ms, until=until)
+            found, _ = transport.storage.reserve([(queue, AT_ONCE)], transport.owner, transport.lease_ms, until=until)
         except BaseException:
             transport.audit.wanted = True  # nobody knows what it has taken
             raise
@@ -51,7 +57,7 @@ def route_again(transport: VirtualTransport, leased: Leased, until: float | None
         try:
             put, route = dispatch.prepare(message, until)
         except errors.ChannelError as refused:  # its exchange is gone
-            set_aside(transport, leased, refused, until)
+            _refuse(transport, leased, message, refused, until)
             return
         try:
             dispatch.forward(leased, put, route.guards, until)
@@ -62,3 +68,14 @@ def route_again(transport: VirtualTransport, leased: Leased, until: float | None
         return
     text = f"the topology changed {ATTEMPTS} times in a row while we tried to route a parked message: try again"
     raise errors.make(errors.StorageBusy, text)
+
+
+def _refuse(
+    transport: VirtualTransport, leased: Leased, message: Outgoing, refused: Exception, until: float | None
+) -> None:
+    """Tell our own program that a message went nowhere; keep that of another, which can be told no more."""
+    pipeline = transport.dispatch.pipeline
+    if pipeline is None or leased.queue != place_of(transport.owner):
+        set_aside(transport, leased, refused, until)
+    elif not transport.storage.settle([leased.token], transport.owner, until=until):
+        pipeline.tell_of(message, refused)

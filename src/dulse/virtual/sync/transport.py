@@ -30,7 +30,7 @@ from dulse.virtual.sync.channel import VirtualChannel
 from dulse.virtual.sync.closing import end_publishing, give_everything_back
 from dulse.virtual.sync.debts import Debts
 from dulse.virtual.sync.management import VirtualManagement
-from dulse.virtual.sync.parking import route_parked
+from dulse.virtual.sync.parking import place_of, route_parked
 from dulse.virtual.sync.pipeline import OnUnconfirmed, Pipeline
 from dulse.virtual.sync.publishing import Dispatch
 from dulse.virtual.sync.roster import Roster
@@ -91,7 +91,7 @@ class VirtualTransport:
         longest = self.dispatch.restrictions.longest_hold(lease, max_hold)
         self._upkeep = Upkeep(self, lease, longest)
         if storage.capabilities.late_answers and not waits_for_answers:
-            self.dispatch.pipeline = Pipeline(storage, self._upkeep.answer_soon, on_unconfirmed)
+            self.dispatch.pipeline = Pipeline(storage, place_of(self.owner), self._upkeep.answer_soon, on_unconfirmed)
         self.settlements = Settlements(storage, self.owner, self.mutex, self._upkeep)
         self.roster = Roster(self)
         self.management = VirtualManagement(self)
@@ -336,8 +336,9 @@ class VirtualTransport:
         until = self.deadline(timeout)
         self.settlements.flush(until)
         if self.dispatch.pipeline is not None:
-            self.dispatch.pipeline.flush(until)
+            self.dispatch.pipeline.answer(until)
             route_parked(self, until)
+            self.dispatch.pipeline.raise_problems()
 
     def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good.

@@ -189,7 +189,7 @@ class Upkeep:
         self._transport.dispatch.forget_unguarded()
         self.look_at_consumers(until)
         self.promote(until)
-        if self._storage.capabilities.late_answers:
+        if self._transport.dispatch.pipeline is not None:
             route_parked(self._transport, until)
         self._expire_queues(until)
         if self._transport.debts:
@@ -284,3 +284,5 @@ class Upkeep:
         if self._transport.catalogue.carry_out_if_dead(decide, owner, until):
             while self._storage.forget(owner, until=until):
                 pass
+            if self._storage.capabilities.late_answers:
+                route_parked(self._transport, until, owner)
