@@ -145,7 +145,8 @@ class RabbitMQ(Server):
 
     def save_topology(self) -> None:
         """Have it write down what was declared: it takes two seconds for that by itself, and a `kill` would undo it."""
-        self.ctl("eval", "mnesia:sync_log().")
+        # Quorum queues have tables of their own: one that was declared less than 5 s before a kill comes back empty.
+        self.ctl("eval", "mnesia:sync_log(), [dets:sync(Table) || Table <- dets:all()].")
 
     def ctl(self, *arguments: str) -> str:
         """Call rabbitmqctl, which takes a second or two, and give what it prints."""
