@@ -128,6 +128,7 @@ async def test_the_broker_is_killed_while_publishing_and_consuming(rabbitmq: Rab
 
     async with Connection(rabbitmq.url) as connection:
         queue = await declared(connection, name)
+        await asyncio.to_thread(rabbitmq.save_topology)
         consumer = connection.Consumer([queue], on_message=on_message, prefetch_count=100)
         async with meanwhile(kill()), meanwhile(publish()), consumer:
             while missing:

@@ -100,6 +100,7 @@ def test_a_killed_broker_loses_nothing_that_is_published(rabbitmq: RabbitMQ, nam
         producer = connection.Producer(routing_key=name)
         producer.maybe_declare(dulse.Queue(name)(connection))
         rabbitmq.save_topology()
+        rabbitmq.save_topology()
         with Meanwhile(kill):
             for number in range(total):
                 if number == total // 2:
@@ -117,6 +118,7 @@ def test_a_killed_broker_loses_nothing_that_is_consumed(rabbitmq: RabbitMQ, name
     with dulse.Connection(rabbitmq.url) as connection:
         producer = connection.Producer(routing_key=name)
         producer.maybe_declare(dulse.Queue(name)(connection))
+        rabbitmq.save_topology()
         for number in range(total):
             producer.publish(str(number).encode())
     rabbitmq.save_topology()
