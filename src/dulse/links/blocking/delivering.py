@@ -13,6 +13,7 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.expected import Expected
 from dulse.amqp.methods import basic
 from dulse.links.amqp_consumer import NOBODY, Consumer
+from dulse.links.amqp_setup import is_rabbitmq_4
 from dulse.links.blocking import turns
 from dulse.links.blocking.delaying import Delaying
 from dulse.links.blocking.line import Call
@@ -201,7 +202,8 @@ class Delivering(Delaying):
         RabbitMQ 4 may deny a bound for a whole channel, and says nothing: there it is kept here, and each consumer
         started from now on has it for itself at the broker.
         """
-        remembered, kept_here = self._line.remembered, shared and self._is_rabbitmq_4()
+        remembered, engine = self._line.remembered, self._line.engine
+        kept_here = shared and engine is not None and is_rabbitmq_4(engine.peer_properties)
         if not kept_here:
             method = basic.Qos(prefetch_count=count, global_=shared)
             self.call(port, method, timeout, lambda _: remembered.prefetch(port.number, count, shared=shared))
@@ -214,12 +216,6 @@ class Delivering(Delaying):
             port.limit = count
             self._note_limit(port)
         self._line.tell()
-
-    def _is_rabbitmq_4(self) -> bool:
-        engine = self._line.engine
-        about = engine.peer_properties if engine is not None else {}
-        version = str(about.get("version", "")).partition(".")[0]
-        return about.get("product") == "RabbitMQ" and version.isdigit() and int(version) >= 4  # noqa: PLR2004
 
     def get(self, port: Port, queue: str, *, no_ack: bool, timeout: float | None) -> Delivery | None:
         """Take one message."""
