@@ -12,7 +12,18 @@ from pathlib import Path
 from benchmarks.measure import compare
 from benchmarks.report import lines
 
-CASES = ("memory", "sqlite", "routing", "backlog", "asynchronous", "importing", "idle", "amqp_blocking", "amqp_asyncio")
+CASES = (
+    "memory",
+    "sqlite",
+    "filesystem",
+    "routing",
+    "backlog",
+    "asynchronous",
+    "importing",
+    "idle",
+    "amqp_blocking",
+    "amqp_asyncio",
+)
 
 
 def main() -> None:

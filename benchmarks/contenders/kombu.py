@@ -9,9 +9,17 @@ from kombu import Connection, Consumer, Exchange, Producer, Queue
 from benchmarks.measure import Contender
 
 
-def one_by_one(url: str, body: Any, count: int, *, prefetch: int = 0, name: str = "kombu") -> Contender:
+def one_by_one(
+    url: str,
+    body: Any,
+    count: int,
+    *,
+    prefetch: int = 0,
+    name: str = "kombu",
+    options: dict[str, Any] | None = None,
+) -> Contender:
     """Publish by `publish`, consume by `drain_events`, acknowledging each message."""
-    connection = Connection(url)
+    connection = Connection(url, transport_options=options or {})
     queue = Queue("bench", Exchange("bench", type="direct"), routing_key="bench")
     producer = Producer(connection, exchange=queue.exchange, routing_key="bench")
     producer.maybe_declare(queue)
