@@ -12,7 +12,7 @@ from dulse.amqp.acknowledging import Acknowledgements
 from dulse.amqp.confirms import COST, Window
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.life import CHANNEL, Deed, Standing, Turn
-from dulse.amqp.messages import Writer, written_anew
+from dulse.amqp.messages import Writer
 from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
 from dulse.links.amqp_consumer import Consumer
@@ -70,6 +70,8 @@ class Port:
         """Acknowledgements were sent, and no answer since shows that the broker has taken them."""
         self.is_bare = False
         """The channel was opened again without its consumers."""
+        self.is_refuge = False
+        """It is here only to send again what was published on a channel that the program has had closed."""
         self._writer: Writer
         self._wire: Wire
         self.frame_max = 0
@@ -350,10 +352,6 @@ class Port:
     def use(self, writer: Writer, wire: Wire) -> None:
         """Work on a channel that was opened."""
         self._writer, self._wire, self.frame_max = writer, wire, wire.engine.frame_max
-
-    def rewritten(self, data: bytes) -> bytes:
-        """Write a message of another channel for this one."""
-        return written_anew(data, self.number, self.frame_max)
 
     def forget_deliveries(self) -> None:
         """Know that the channel under this is gone: what was delivered comes again by other tags."""

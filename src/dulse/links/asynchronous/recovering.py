@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import random
-from typing import cast
+from typing import Any, cast
 
 from dulse import errors
 from dulse.amqp.confirms import Unconfirmed
@@ -73,10 +73,12 @@ class Recovering(Delaying):
         if Deed.RECHECK in deeds:
             self.begin_recheck(port, problem)
         if port.recheck is not None:
+            self._count_refused(port, port.recheck)  # the broker's word came just before the end
             if Deed.FAIL_TRIAL in deeds:
                 port.recheck.closed(problem)
             if Deed.REPEAT_TRIAL in deeds:
                 port.recheck.lost()
+            self._report_failed(port.recheck)
 
     async def _recover(self) -> None:
         try:
@@ -206,7 +208,7 @@ class Recovering(Delaying):
             waiting = self.take_unconfirmed(port)
             self.forget_port(port, error)
             if waiting and Deed.MOVE in deeds:
-                self._spawn(lambda: self._send_elsewhere(waiting, error), port)
+                self._send_elsewhere(port, waiting, error)
         self.notify()
 
     def begin_recheck(self, port: Port, error: Exception) -> None:
@@ -255,24 +257,25 @@ class Recovering(Delaying):
         recheck, wire = port.recheck, self.wire
         if recheck is None or wire is None:
             return
-        while recheck.is_settled and (trial := recheck.trial()):
+        while trial := recheck.trial():
             wire.out.extend(each.data for each in trial)
             wire.send_soon()
             await self._trial_settled(port, recheck, wire)
-            if not self.is_on(wire):
-                return
-            reason, port.reopening = port.reopening, None
-            if reason is not None:
-                recheck.closed(reason)
+            self.check_on(wire)  # else what took its place has gone on with this already
+            reason = self._count_refused(port, recheck)
             self._report_failed(recheck)
             if reason is not None:
                 await self._reopen(port)
+                self.check_on(wire)
         if port.is_bare:
             await self._reopen(port, whole=True)
+            self.check_on(wire)
         port.recheck = None
         port.window.restart([], base=recheck.next_tag)
         port.grant()
         self.notify()
+        if port.is_refuge:
+            await self.close_port(port)
 
     async def _trial_settled(self, port: Port, recheck: Recheck, wire: Wire) -> None:
         def settled() -> bool:
@@ -281,15 +284,23 @@ class Recovering(Delaying):
         while not await self.until(settled, self.deadline(None)):
             logger.warning("%r waits for the broker to confirm a trial", port)
 
+    def _count_refused(self, port: Port, recheck: Recheck) -> Exception | None:
+        """Have a trial refused for which the broker has closed the channel; gives why it did."""
+        reason, port.reopening = port.reopening, None
+        if reason is not None:
+            recheck.closed(reason)
+        return reason
+
     def _report_failed(self, recheck: Recheck) -> None:
         failed, recheck.failed = recheck.failed, []
         for message, error in failed:
             self.fail(message, verdict(message.data, error))
 
-    async def _send_elsewhere(self, waiting: list[Unconfirmed], error: Exception) -> None:
-        """Send messages again whose channel the program has had closed by another mistake."""
-        port = await self.port(Port, private=True)
-        prepared = [each._replace(data=port.rewritten(each.data)) for each in waiting]
-        port.recheck = Recheck(prepared, error)
-        await self._run_recheck(port)
-        await self.close_port(port)
+    def _send_elsewhere(self, closed: Port, waiting: list[Unconfirmed], error: Exception) -> None:
+        """Send messages again whose channel the program has had closed by another mistake, on one that takes over."""
+        refuge = Port(cast("Any", self), closed.number)
+        refuge.is_refuge, refuge.frame_max = True, closed.frame_max
+        refuge.recheck = Recheck(waiting, error)
+        self.ports[refuge.number] = refuge
+        self.remembered.open_channel(refuge.number, confirms=refuge.confirms)
+        self._spawn(lambda: self._reopen_and_recheck(refuge), refuge)
