@@ -118,10 +118,10 @@ async def test_nothing_that_was_accepted_is_lost(
     seed = secrets.randbits(32)
     options = {"confirm_publish": confirm_publish}
     connection = Connection(rabbitmq.url_of(port=proxy.port), heartbeat=5, transport_options=options)
-    await (await connection.default_channel).queue_declare(name, durable=True)
-    chaos = Chaos(connection, proxy, name, seed)
-    await chaos.run()
-    await connection.close()
+    async with connection:
+        await (await connection.default_channel).queue_declare(name, durable=True)
+        chaos = Chaos(connection, proxy, name, seed)
+        await chaos.run()
 
     assert len(chaos.accepted) > 100, f"seed {seed}"
     missing = chaos.accepted - chaos.came
