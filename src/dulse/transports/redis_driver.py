@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from dulse import errors
 from dulse.links.redis.options import LinkOptions
 from dulse.links.redis.settings import settings_from
 from dulse.model.options import option
 from dulse.transport import Settings
+from dulse.transports.redis.priorities import Order, Priorities, steps_from
 from dulse.transports.redis.sync.storage import RedisStorage
 from dulse.virtual.driver import virtual_driver
 from dulse.virtual.storage import AsyncStorage
-
-MOST_PRIORITY: Final = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,10 @@ class RedisOptions(LinkOptions):
     fleet: Literal["dulse", "mixed"] = "dulse"
     """"mixed": some processes on these keys run Kombu 5; what is kept is what they understand."""
     priority_steps: Any = None
-    """In mixed fleets: the steps that Kombu's processes have; None: 0, 3, 6 and 9, as they have by default."""
+    """A list of priorities: one between two of them counts as the lower. None: each is one, and in mixed fleets 0, 3, 6
+    and 9, as Kombu's processes have by default."""
+    priority_order: Order = "highest"
+    """What a queue hands out first; "lowest": as Kombu does."""
     kombu_visibility_timeout: float = option(3600.0, seconds=True, minimum=1)
     """In mixed fleets: Kombu's own visibility_timeout, after which what a dead process of Kombu held is given back."""
 
@@ -36,38 +37,25 @@ def _storage(settings: Settings, options: RedisOptions) -> RedisStorage:
     link = settings_from(
         settings.parameters, options, others=settings.places, password=settings.password, prefix=options.prefix
     )
+    steps = None if options.priority_steps is None else steps_from(options.priority_steps)
+    priorities = Priorities(steps, options.priority_order)
     if options.fleet == "mixed":
         from dulse.transports.redis.sync.mixed import MixedStorage
 
-        return MixedStorage(link, _steps(options.priority_steps), options.kombu_visibility_timeout)
-    return RedisStorage(link)
-
-
-def _steps(given: Any) -> tuple[int, ...]:
-    """Check the steps of priority."""
-    if given is None:
-        return 0, 3, 6, 9
-    wanted = given.split(",") if isinstance(given, str) else given
-    try:
-        steps = tuple(int(each) for each in wanted)
-    except (TypeError, ValueError):
-        steps = (-1,)
-    if any(not 0 <= step <= MOST_PRIORITY for step in steps):
-        text = f"the option 'priority_steps' is a list of numbers from 0 to {MOST_PRIORITY}, as in [0, 3, 6, 9]"
-        raise errors.make(errors.InvalidArgument, text)
-    return steps
+        return MixedStorage(link, priorities, options.kombu_visibility_timeout)
+    return RedisStorage(link, priorities)
 
 
 def _by_asyncio(storage: RedisStorage) -> AsyncStorage:
     if type(storage) is RedisStorage:
         from dulse.transports.redis.aio.storage import RedisStorage as Twin  # the blocking form imports no asyncio
 
-        return Twin(storage.settings)
+        return Twin(storage.settings, storage.priorities)
     from dulse.transports.redis.aio.mixed import MixedStorage as MixedTwin
     from dulse.transports.redis.sync.mixed import MixedStorage
 
     assert isinstance(storage, MixedStorage)  # noqa: S101 - for the type checker: there are two kinds
-    return MixedTwin(storage.settings, storage.steps, storage.dead_after)
+    return MixedTwin(storage.settings, storage.priorities, storage.dead_after)
 
 
 def _version() -> str:

@@ -13,6 +13,7 @@ from dulse.links.redis.settings import settings_from
 from dulse.model.message import Record
 from dulse.model.parameters import parse_url
 from dulse.testing.storage_contract import StorageContract
+from dulse.transports.redis.priorities import Priorities
 from dulse.transports.redis.sync.mixed import MixedStorage
 from tests.servers.redis import RedisServer
 
@@ -27,7 +28,7 @@ class TestMixed(StorageContract):
         self.settings = settings_from(parse_url(redis_server.url), LinkOptions(), prefix=f"case {next(_numbers)} ")
 
     def make_storage(self) -> MixedStorage:
-        storage = MixedStorage(self.settings, (0, 1, 2, 3, 5, 7, 9, 10, 255), math.inf)
+        storage = MixedStorage(self.settings, Priorities((0, 1, 2, 3, 5, 7, 9, 10, 255)), math.inf)
         storage.open(30)
         return storage
 

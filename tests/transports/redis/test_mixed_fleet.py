@@ -193,6 +193,36 @@ def test_priorities_count_in_steps_on_both_sides(redis_server: RedisServer, conn
     assert [body for body, _ in drained(connection, queue, 4)] == [9, 4, 5, 0]
 
 
+def test_with_equal_steps_and_the_order_of_kombu_both_hand_out_the_same_in_the_same_order(
+    redis_server: RedisServer,
+) -> None:
+    steps = [0, 2, 5, 8]
+    options = {"fleet": "mixed", "priority_steps": steps, "priority_order": "lowest"}
+    asked = {"url": redis_server.url, "exchange": "shop", "key": "new", "options": {"priority_steps": steps}}
+    sent = [9, 0, 4, 3, 8, 7, 2, 1, 5]
+    expected = [0, 1, 4, 3, 2, 7, 5, 9, 8]
+    with dulse.Connection(redis_server.url, transport_options=options) as connection:
+        queue = dulse.Queue("orders", dulse.Exchange("shop"), routing_key="new", max_priority=9)
+        queue.bind(connection.default_channel).declare()
+        with connection.Producer() as producer:
+
+            def send_all() -> None:
+                """Half of them by a process of Kombu, half by ours."""
+                for index, priority in enumerate(sent):
+                    if index % 2:
+                        producer.publish(priority, exchange="shop", routing_key="new", priority=priority)
+                        producer.flush()
+                    else:
+                        Kombu(do="publish", bodies=[priority], properties={"priority": priority}, **asked).end()
+
+            send_all()
+            theirs = Kombu(do="consume", queue="orders", count=len(sent), **asked).end()
+            assert [each["body"] for each in theirs] == expected
+            send_all()
+        assert [body for body, _ in drained(connection, queue, len(sent))] == expected
+    assert redis_server.cli("keys", "orders*") == ""
+
+
 def test_an_element_that_is_no_envelope_holds_up_nobody(
     redis_server: RedisServer, connection: dulse.Connection
 ) -> None:

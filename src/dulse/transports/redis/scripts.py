@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from dulse.links.redis.scripts import Script
+from dulse.transports.redis.priorities import Order
 
 __all__ = [
     "CHANGE",
@@ -31,6 +33,7 @@ __all__ = [
     "SETTLE",
     "SWEEP",
     "TRIM",
+    "in_order",
 ]
 
 _INCLUDE: Final = re.compile("--#include ([a-z ]+)\n")
@@ -42,10 +45,11 @@ def _text(name: str) -> str:
     return (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _script(name: str) -> Script:
+def _script(name: str, order: Order = "highest") -> Script:
     text = _text(name)
     include = _INCLUDE.match(text)
-    parts = [] if include is None else [_text(f"parts/{part}") for part in include[1].split()]
+    names = [] if include is None else include[1].split()
+    parts = [_text(f"parts/{order if each == 'order' else each}") for each in names]
     return Script(name, _COMMENT.sub("", "".join([*parts, text])))
 
 
@@ -70,3 +74,10 @@ REVISIONS: Final = _script("revisions")
 SETTLE: Final = _script("settle")
 SWEEP: Final = _script("sweep")
 TRIM: Final = _script("trim")
+
+
+@cache
+def in_order(order: Order) -> Mapping[str, Script]:
+    """Give all scripts by name, for brokers that serve priorities in this order; the constants are for the highest."""
+    plain: list[Script] = [globals()[name] for name in __all__ if name.isupper()]
+    return {script.name: script if order == "highest" else _script(script.name, order) for script in plain}

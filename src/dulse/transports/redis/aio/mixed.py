@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
@@ -14,7 +13,7 @@ from dulse.links.redis.aio.listening import Heard, ListeningLink
 from dulse.links.redis.resp import Command, Word
 from dulse.links.redis.scripts import Script
 from dulse.links.redis.settings import Settings
-from dulse.model.records import Group, Guard, Leased, Parts, Peeked, Problem, Put, Swept, Target, Token
+from dulse.model.records import Group, Guard, Leased, Parts, Peeked, Problem, Put, Swept, Token
 from dulse.transports.redis import words
 from dulse.transports.redis.aio.storage import RedisStorage
 from dulse.transports.redis.aio.waiting import Waiting
@@ -32,6 +31,7 @@ from dulse.transports.redis.mixed.tables import (
     speaks_to_all,
 )
 from dulse.transports.redis.names import SEPARATOR, ready_key
+from dulse.transports.redis.priorities import EACH, KOMBUS, Priorities
 from dulse.virtual.storage import Move
 
 __all__ = ["MixedStorage"]
@@ -45,30 +45,27 @@ _LOOK_EVERY: Final = 5.0
 class MixedStorage(RedisStorage):
     """A RedisStorage of which the ready lists, bindings and leases are Kombu's too; slower than the plain one.
 
-    `steps` are Kombu's `priority_steps`: a priority between two of them counts as the lower. `dead_after` is Kombu's
+    The steps of `priorities` are Kombu's `priority_steps`; None: those that it has by default. `dead_after` is Kombu's
     `visibility_timeout`, in seconds; with infinity, what its dead processes held is left to Kombu.
     """
 
-    def __init__(self, settings: Settings, steps: Sequence[int] = (0, 3, 6, 9), dead_after: float = 3600.0) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, priorities: Priorities = EACH, dead_after: float = 3600.0) -> None:
+        steps = priorities.steps or KOMBUS
+        super().__init__(settings, Priorities(steps, priorities.order))
         self.dead_after = dead_after
         self._look_at = -math.inf
         """When (monotonic) to look next for what dead processes of Kombu held."""
         self._touch_at = monotonic() + _TOUCH_EVERY
-        self.steps = tuple(sorted({0, *steps}))
-        self._mixed = mixed(self.steps)
-        self._waiting = MixedWaiting(settings, self.steps, self._take_in)
+        self._scripts = mixed(steps, priorities.order)
+        self._waiting = MixedWaiting(settings, steps, self._take_in)
         self._speaks_to_all: dict[str, bool] = {}
         """By exchange, as it was read last: a route to be published by is made of what was read."""
-
-    async def _run(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
-        return await super()._run(self._mixed[script.name], said, until)
 
     def _said(
         self, puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
     ) -> tuple[Script, list[Word], words.Targets | None]:
         script, said, targets = super()._said([*map(self._translated, puts)], guards, publisher, park)
-        return self._mixed[script.name], said, targets
+        return self._scripts[script.name], said, targets
 
     async def put(
         self,
@@ -96,19 +93,13 @@ class MixedStorage(RedisStorage):
         name = f"{_EXCHANGE}{said.exchange}"
         values = (await super().read([name]))[name].values
         if speaks_to_all(said.exchange, values) and (queues := bound_queues(values)):
-            await self._plain(TAKE_IN, [said.mark, self._step(said.priority), said.envelope, *queues], None)
+            await self._plain(TAKE_IN, [said.mark, self.priorities.step(said.priority), said.envelope, *queues], None)
 
     async def _plain(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
-        return await super()._run(script, said, until)
+        return await self._link.script(script, self._gate, (self._prefix, *said), until)
 
     def _translated(self, put: Put) -> Put:
-        return put._replace(payload=to_kombu(put.payload), targets=[*map(self._stepped, put.targets)])
-
-    def _stepped(self, target: Target) -> Target:
-        return target._replace(priority=self._step(target.priority))
-
-    def _step(self, priority: int) -> int:
-        return self.steps[max(0, bisect_right(self.steps, priority) - 1)]
+        return put._replace(payload=to_kombu(put.payload))
 
     async def reserve(
         self,
@@ -219,7 +210,7 @@ class MixedStorage(RedisStorage):
                 members = members_of(await self._link.call("SMEMBERS", self._table(held.exchange), until=until))
                 queues = matching(held.routing_key, members)
             if queues:
-                lists = [_list(ready_key(self._prefix, queue), self._step(held.priority)) for queue in queues]
+                lists = [_list(ready_key(self._prefix, queue), self.priorities.step(held.priority)) for queue in queues]
                 await self._plain(GIVE_BACK, [tag, held.envelope, *lists], until)
 
 

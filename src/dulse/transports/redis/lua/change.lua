@@ -1,4 +1,4 @@
---#include names clock numbers arguments counting dropping
+--#include names clock numbers arguments order counting dropping
 -- Change the catalogue: whether only empty queues are dropped, the owner that must be dead ('-': none), count of
 -- expected groups (name, revision), count of written groups (name; count of fields to set, these and their values;
 -- count of fields to delete, these), count of queues to drop, these; the version of the keys. Gives 1, or 0 if something is not as expected.

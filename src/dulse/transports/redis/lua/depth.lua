@@ -1,4 +1,4 @@
---#include names counting
+--#include names order counting
 -- Give for each queue how many are ready, leased, delayed, and the bytes of the ready ones.
 local answer = {}
 for index = 2, #ARGV do

@@ -1,8 +1,8 @@
---#include names clock elements counting
+--#include names clock elements order counting
 -- Look at what comes next: queue, count. Gives the time and the elements.
 local queue, left = ARGV[2], tonumber(ARGV[3])
 local found = {}
-for _, level in ipairs(levels_down(queue)) do
+for _, level in ipairs(levels_in_turn(queue)) do
   if left > 0 then
     local elements = redis.call('LRANGE', ready(queue, level), -left, -1)
     left = left - #elements

@@ -1,3 +1,3 @@
---#include names counting dropping
+--#include names order counting dropping
 -- Delete the ready records of a queue: queue. Gives their number.
 return clear(ARGV[2])

@@ -1,4 +1,4 @@
---#include names clock numbers elements chunks arguments guards counting writing
+--#include names clock numbers elements chunks arguments guards order counting writing
 -- Write puts into their targets, if every guard holds: publisher, its number, park, guards, targets, puts.
 -- Gives 1, 'stale', 'gone' (see VERSION), or what is to be told of limits: put, target, records too many (-1: refused), bytes too many.
 local publisher, sequence = argument(), number()

@@ -1,4 +1,4 @@
---#include names clock numbers elements chunks arguments counting taking expiring
+--#include names clock numbers elements chunks arguments order counting taking expiring
 -- Take and lease heads that have outlived their time: owner, lease (ms), queue, count. Answers as `reserve` does.
 local owner, lease, queue, count = argument(), number(), argument(), number()
 local score = redis.call('ZSCORE', OWNERS, owner)
@@ -7,7 +7,7 @@ if score == 0 then
   return false
 end
 local taken, bytes = {}, 0
-for _, level in ipairs(levels_down(queue)) do
+for _, level in ipairs(levels_in_turn(queue)) do
   local key = ready(queue, level)
   while #taken < count do
     local head = redis.call('LINDEX', key, -1)

@@ -1,4 +1,4 @@
---#include names clock numbers elements chunks counting returning expiring
+--#include names clock numbers elements chunks order counting returning expiring
 -- Make delayed records ready: limit. Gives the queues that got some, those with expired heads, and the milliseconds
 -- until there is more of either kind.
 local left = tonumber(ARGV[2])

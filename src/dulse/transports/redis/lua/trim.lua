@@ -1,4 +1,4 @@
---#include names clock numbers elements chunks arguments counting taking
+--#include names clock numbers elements chunks arguments order counting taking
 -- Take and lease heads until a queue is within its limits: owner, lease (ms), queue, most records, most bytes, limit.
 -- Answers as `reserve` does.
 local owner, lease, queue = argument(), number(), argument()
@@ -10,7 +10,7 @@ if score == 0 then
 end
 local count, bytes = count_ready(queue), bytes_ready(queue)
 local before, taken = bytes, {}
-for _, level in ipairs(levels_down(queue)) do
+for _, level in ipairs(levels_in_turn(queue)) do
   while #taken < limit and ((max_count >= 0 and count > max_count) or (max_bytes >= 0 and bytes > max_bytes)) do
     local more, is_empty = pop(queue, level, 1, taken)
     if is_empty then

@@ -130,6 +130,17 @@ function calls.ZREVRANGE(key, ...)
   return plain.call('ZREVRANGE', key, ...)
 end
 
+function calls.ZRANGE(key, ...)
+  if begins(key, LEVELS) then
+    local steps = {}
+    for index = #STEPS, 1, -1 do
+      steps[#steps + 1] = STEPS[index]
+    end
+    return steps
+  end
+  return plain.call('ZRANGE', key, ...)
+end
+
 function calls.EXISTS(key, ...)
   return begins(key, LEVELS) and 1 or plain.call('EXISTS', key, ...)
 end

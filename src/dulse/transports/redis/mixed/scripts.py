@@ -8,7 +8,8 @@ from importlib.resources import files
 from typing import Final
 
 from dulse.links.redis.scripts import Script
-from dulse.transports.redis import scripts
+from dulse.transports.redis.priorities import Order
+from dulse.transports.redis.scripts import in_order
 
 __all__ = ["ABANDONED", "GIVE_BACK", "TAKE_IN", "TOUCH", "mixed"]
 
@@ -24,10 +25,9 @@ TOUCH: Final = _script("touch")
 
 
 @cache
-def mixed(steps: Sequence[int]) -> Mapping[str, Script]:
+def mixed(steps: Sequence[int], order: Order) -> Mapping[str, Script]:
     """Give all scripts by name for fleets with these steps of priority, the lowest first, which is 0."""
     text = (files(__package__) / "prelude.lua").read_text(encoding="utf-8")
     down = ", ".join(f"'{step}'" for step in sorted(steps, reverse=True) if step)
     prelude = text.replace("STEPS_HERE", down).encode()
-    plain: list[Script] = [getattr(scripts, name) for name in scripts.__all__]
-    return {script.name: Script(script.name, prelude + script.source) for script in plain}
+    return {name: Script(name, prelude + script.source) for name, script in in_order(order).items()}

@@ -15,6 +15,7 @@ from dulse.links.redis.sync.link import RedisLink
 from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.transports.redis import answers, scripts, words
+from dulse.transports.redis.priorities import EACH, Priorities
 from dulse.transports.redis.sync.waiting import Waiting
 from dulse.virtual.storage import Move, StaleTopology
 
@@ -40,8 +41,10 @@ class RedisStorage:
 
     capabilities = Capabilities(max_record=MAX_RECORD, late_answers=True, durable="process")
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, priorities: Priorities = EACH) -> None:
         self.settings = settings
+        self.priorities = priorities
+        self._scripts = scripts.in_order(priorities.order)
         self._prefix = settings.prefix
         self._gate = settings.gate
         self._link = RedisLink(settings)
@@ -97,7 +100,7 @@ class RedisStorage:
         self._begin()
 
     def _run(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
-        return self._link.script(script, self._gate, (self._prefix, *said), until)
+        return self._link.script(self._scripts[script.name], self._gate, (self._prefix, *said), until)
 
     # ------------------------------------------------------------------------------------------- records
 
@@ -136,6 +139,8 @@ class RedisStorage:
         self, puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
     ) -> tuple[Script, list[Word], words.Targets | None]:
         """Choose the script that can do it, and say what it is to do."""
+        if self.priorities.steps is not None:
+            puts = [*map(self._stepped, puts)]
         if len(puts) == 1:
             put = puts[0]
             if len(put.targets) == 1:
@@ -145,6 +150,9 @@ class RedisStorage:
                     return scripts.PUT_ONE, words.put_one_words(put, target, guards, publisher, park), None
         said, targets = words.put_words(puts, guards, publisher, park)
         return scripts.PUT, said, targets
+
+    def _stepped(self, put: Put) -> Put:
+        return put._replace(targets=[*map(self.priorities.stepped, put.targets)])
 
     def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Tell the last number written of the publisher that put last; all it had put before is decided by then."""
@@ -244,6 +252,8 @@ class RedisStorage:
         """Forward each record, all in one step."""
         if not moves:
             return ()
+        if self.priorities.steps is not None:
+            moves = [(token, [*map(self._stepped, puts)]) for token, puts in moves]
         answer = self._run(scripts.FORWARD, words.forward_words(moves, owner, guards), until)
         if answer == _STALE:
             raise StaleTopology(guards)

@@ -1,7 +1,7 @@
 -- Delete the ready records of a queue; gives their number.
 local function clear(queue)
   local count = 0
-  for _, level in ipairs(levels_down(queue)) do
+  for _, level in ipairs(levels_in_turn(queue)) do
     local key = ready(queue, level)
     count = count + redis.call('LLEN', key)
     redis.call('UNLINK', key)

@@ -2,7 +2,7 @@
 -- Behind a head that lives on, others wait for their turn: such queues are looked at every second.
 local function look_again(queue)
   local soonest
-  for _, level in ipairs(levels_down(queue)) do
+  for _, level in ipairs(levels_in_turn(queue)) do
     local head = redis.call('LINDEX', ready(queue, level), -1)
     if head then
       local stop = end_of(head) or now + 1000
