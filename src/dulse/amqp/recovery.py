@@ -13,7 +13,7 @@ from dulse.amqp.messages import written_anew
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
 from dulse.amqp.recheck import Recheck
-from dulse.amqp.remembered import Remembered
+from dulse.amqp.remembered import Remembered, RememberedChannel
 
 
 class Step(NamedTuple):
@@ -52,6 +52,13 @@ def restoration(remembered: Remembered) -> Restoration:
     return refused
 
 
+def starting(number: int, known: RememberedChannel) -> Restoration:
+    """Go through the steps that start the consumers of a channel that was opened again without them."""
+    refused: list[NotRestored] = []
+    yield from _open(number, known.methods(), list(map(known.starts, known.consumers)), refused, is_open=True)
+    return refused
+
+
 def _declare(scratch: int, topology: list[Method], refused: list[NotRestored]) -> Generator[Step, Exception | None]:
     yield Step(scratch, channel.Open())
     for method in topology:
@@ -64,13 +71,14 @@ def _declare(scratch: int, topology: list[Method], refused: list[NotRestored]) -
 
 
 def _open(
-    number: int, setup: list[Method], starts: list[list[Method]], refused: list[NotRestored]
+    number: int, setup: list[Method], starts: list[list[Method]], refused: list[NotRestored], *, is_open: bool = False
 ) -> Generator[Step, Exception | None]:
     """Open a channel with its consumers; one that is refused closes it, so that it is done again without that one."""
     while True:
-        yield Step(number, channel.Open())
+        if not is_open:
+            yield Step(number, channel.Open())
         failed = None
-        for group in (setup, *starts):
+        for group in starts if is_open else (setup, *starts):
             failed = yield from _first_failure(number, group)
             if failed is not None:
                 blamed = next((each for each in group if isinstance(each, basic.Consume)), failed.method)
@@ -79,6 +87,7 @@ def _open(
                 break
         if failed is None or not isinstance(refused[-1].method, basic.Consume):
             return
+        is_open = False
 
 
 def _first_failure(number: int, methods: list[Method]) -> Generator[Step, Exception | None, NotRestored | None]:

@@ -14,6 +14,8 @@ from dulse.model.message import Outgoing, Returned
 
 _logger = logging.getLogger("dulse.links")
 
+_MOST_NAMED = 10
+
 
 def described(data: bytes) -> Outgoing:
     """Give the message that a Writer wrote, for an error to name it."""
@@ -86,6 +88,16 @@ def raise_oldest(problems: Sequence[Exception]) -> None:
     if problems:
         if len(problems) > 1:
             problems[0].add_note(f"{len(problems) - 1} more messages were not taken: on_unconfirmed is told each")
+        raise problems[0]
+
+
+def raise_first(problems: Sequence[Exception]) -> None:
+    """Raise the first of what befell messages that one call waits for, if any; it names the others."""
+    if problems:
+        for each in problems[1:_MOST_NAMED]:
+            problems[0].add_note(f"and {each}")
+        if len(problems) > _MOST_NAMED:
+            problems[0].add_note(f"and {len(problems) - _MOST_NAMED} more messages")
         raise problems[0]
 
 

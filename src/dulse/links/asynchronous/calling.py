@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from dulse import errors
@@ -11,7 +12,8 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.expected import Expected
 from dulse.amqp.life import Status
 from dulse.amqp.method import Method
-from dulse.amqp.methods import basic, confirm
+from dulse.amqp.methods import basic, channel, confirm
+from dulse.links.amqp_problems import unconfirmed
 from dulse.links.asynchronous.handing import Handing
 from dulse.links.asynchronous.port import Port
 from dulse.links.asynchronous.wire import Wire
@@ -29,12 +31,16 @@ class Calling(Handing):
         wire = self.need_wire()
         expected = wire.engine.open_channel(reserved=self.ports)  # some may be closed, and come back
         port = kind(cast("Any", self), expected.channel)
-        await self.reply_to(expected, wire, deadline)
-        self.check_on(wire)
-        port.use(wire.engine.writer(port.number), wire)
-        if port.confirms:
-            await self.reply_to(wire.engine.call(port.number, confirm.Select()), wire, deadline)
+        try:
+            await self.reply_to(expected, wire, deadline)
             self.check_on(wire)
+            port.use(wire.engine.writer(port.number), wire)
+            if port.confirms:
+                await self.reply_to(wire.engine.call(port.number, confirm.Select()), wire, deadline)
+                self.check_on(wire)
+        except BaseException:
+            self.close_stray(port.number, wire)
+            raise
         self.ports[port.number] = port
         self.remembered.open_channel(port.number, confirms=port.confirms)
         if not private:
@@ -62,7 +68,7 @@ class Calling(Handing):
                 if port.recheck is not None and may_repeat(method):
                     continue  # a message had the channel closed, which comes back
                 if port.recheck is None and port.is_open:  # the broker closed the whole connection for it
-                    self.forget_port(port, refused)
+                    self.move_from(port, refused)
                 raise
 
     async def reply_to(self, expected: Expected, wire: Wire, deadline: float) -> Any:
@@ -75,12 +81,16 @@ class Calling(Handing):
         try:
             return await self.answered(future, deadline)
         except TimeoutError:
+            if not expected.done:
+                self.abandoned.add(expected)
             blocked = f", and blocks this connection ({self.blocked})" if self.blocked is not None else ""
             text = f"the broker has not answered {expected.method.name} in time{blocked}"
             raise errors.make(errors.DeadlineExceeded, text) from None
         except BaseException:
-            if expected.reply is not None:
-                self.stray(expected)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.stray(expected)  # the answer came too late
+            elif not expected.done:
+                self.abandoned.add(expected)
             raise
         finally:
             self.calls.pop(expected, None)
@@ -106,7 +116,10 @@ class Calling(Handing):
                 raise errors.make(errors.DeadlineExceeded, text)
 
     async def close_port(self, port: Port, timeout: float | None = None) -> None:
-        """Close a channel, when the broker has answered for what was published on it, or the time is over."""
+        """Close a channel, when the broker has answered for what was published on it.
+
+        DeadlineExceeded: it has not in time. The channel is closed all the same, and what was unconfirmed is told of.
+        """
         if not port.is_open:
             return
         deadline = self.deadline(timeout)
@@ -116,19 +129,43 @@ class Calling(Handing):
             return
         port.send_acks()
         wire = self.wire
+        late = port.take_unconfirmed()
+        for message in late:
+            self.fail(message, unconfirmed(message.data, "its channel was closed before"))
         self.purge(port)
         self.forget_port(port, None)
-        if wire is not None and self.status is Status.OPEN:
-            try:
-                await self.reply_to(wire.engine.close_channel(port.number), wire, deadline)
-            except errors.ConnectionError:
-                return  # which closes it as well
+        self.notify()
+        if wire is not None and self.status is Status.OPEN and wire.engine.is_channel_open(port.number):
+            closing = wire.engine.close_channel(port.number)
+            self._fail_calls(port)
+            with suppress(errors.ConnectionError):  # which closes it as well
+                await self.reply_to(closing, wire, deadline)
+        if late:
+            text = f"channel {port.number} was closed before the broker had confirmed {len(late)} messages on it"
+            raise errors.make(errors.DeadlineExceeded, f"{text}: give it more time")
+
+    def _fail_calls(self, port: Port) -> None:
+        """Have others know who wait for an answer on a channel that was just closed."""
+        for expected, future in list(self.calls.items()):
+            if expected.channel == port.number and expected.error is not None and not future.done():
+                future.set_exception(expected.error)
 
     def forget_port(self, port: Port, error: Exception | None) -> None:
         """Be without a channel, which is closed for the program."""
         port.shut(error)
-        self.ports.pop(port.number, None)
-        self.remembered.close_channel(port.number)
+        if self.ports.get(port.number) is port:  # another may have its number by now
+            del self.ports[port.number]
+            self.remembered.close_channel(port.number)
+
+    def move_from(self, port: Port, error: Exception) -> None:
+        """Be without a channel that was closed for the program by a mistake; what is unconfirmed is sent elsewhere."""
+        raise NotImplementedError
+
+    def close_stray(self, number: int, wire: Wire) -> None:
+        """Close a channel that nobody wanted any more when it was open."""
+        if self.is_on(wire) and number not in self.ports and wire.engine.is_channel_open(number):
+            wire.engine.close_channel(number)
+            wire.send_soon()
 
     # ------------------------------------------------------------------------------------------ replies
 
@@ -145,6 +182,7 @@ class Calling(Handing):
             self.purge(port)
             port.acks.settle_all(port.acks.newest)
         future = self.calls.pop(expected, None)
+        self.abandoned.discard(expected)
         if future is None or future.done():
             self.stray(expected)
         elif expected.error is not None:
@@ -156,6 +194,10 @@ class Calling(Handing):
         """Take back what the call wanted that this answers, for it was cancelled or gave up."""
         reply, method = expected.reply, expected.method
         port, wire = self.ports.get(expected.channel), self.wire
+        if isinstance(method, channel.Open) and wire is not None:
+            self.close_stray(expected.channel, wire)
+        elif isinstance(method, basic.Consume) and port is not None and reply is None:
+            port.consumers.pop(method.consumer_tag, None)
         if port is None or wire is None or reply is None:
             return
         if isinstance(method, basic.Get) and isinstance(reply, Delivery):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dulse import errors
 from dulse.amqp.confirms import Unconfirmed
@@ -50,6 +50,8 @@ class Core:
         """Messages that came back, and who wants to know."""
         self.drainers: deque[asyncio.Future[None]] = deque()
         self.calls: dict[Expected, asyncio.Future[Any]] = {}
+        self.abandoned: set[Expected] = set()
+        """Calls that nobody waits for any more, and whose reply may still come."""
         self.problems: deque[Exception] = deque()
         """What the broker did not take and nobody was told of yet."""
         self.acking: list[Port] = []
@@ -165,6 +167,12 @@ class Core:
             return
         self.problems.append(error)
         tell(self.setup, message.data, error)
+
+    def leave(self, answers: Iterable[asyncio.Future[None]]) -> None:
+        """Wait no more for the broker's answers for these messages: what it does not take is told otherwise."""
+        for answer in answers:
+            if not answer.cancel() and not answer.cancelled() and (problem := answer.exception()) is not None:
+                self.problems.append(cast("Exception", problem))
 
     def raise_problems(self) -> None:
         """Raise the oldest failure that nobody was told of, and take all of them as told."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from dulse import errors
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.life import Status
 from dulse.links.amqp_setup import LinkSetup
@@ -103,6 +104,17 @@ class Handing(Core):
     def blocked(self) -> str | None:
         """Why the broker takes no messages now, or None."""
         return self.wire.engine.blocked if self.wire is not None else None
+
+    def why_no_room(self, port: Port, seconds: float, *, patient: bool) -> Exception:
+        """Build the error for a message that was not sent in time."""
+        if self.blocked is not None:
+            text = (
+                f"the broker takes no messages for now ({self.blocked}); this one was not sent within {seconds:.3g} s"
+            )
+            return errors.make(errors.Blocked if patient else errors.DeadlineExceeded, text)
+        why = "there is no connection" if self.wire is None else f"{port.unconfirmed} messages wait for their confirms"
+        text = f"a message was not sent within {seconds:g} s: {why}"
+        return errors.make(errors.DeadlineExceeded, text)
 
     def flow(self) -> None:
         """Stop publishers, or let them go on."""

@@ -62,6 +62,8 @@ class Link(Receiving):
             self.raise_problems()
         finally:
             self.turn(Happening.CLOSE)
+            for port in self.ports.values():
+                port.bar()
             try:
                 await self._say_goodbye(deadline)
             finally:
@@ -70,10 +72,10 @@ class Link(Receiving):
     async def _flush_last(self, timeout: float | None) -> None:
         """Flush; what is not confirmed in time is told, as nobody keeps it any longer."""
         try:
-            await self.flush_ports(list(self.ports.values()), timeout)
+            await self.flush(timeout)
         finally:
             for port in list(self.ports.values()):
-                for message in self.take_unconfirmed(port):
+                for message in port.take_unconfirmed():
                     self.fail(message, unconfirmed(message.data, "the connection was closed before"))
             self.raise_problems()
 
@@ -129,25 +131,30 @@ class Link(Receiving):
 
     async def flush(self, timeout: float | None = None) -> None:
         """Send all, and wait until the broker has answered for everything; raises what it did not take."""
-        await self.flush_ports(list(self.ports.values()), timeout)
+        await self.flush_ports(None, timeout)
 
-    async def flush_ports(self, ports: Sequence[Port], timeout: float | None) -> None:
-        """Wait until the broker has answered for what was published on these channels."""
+    async def flush_ports(self, chosen: Sequence[Port] | None, timeout: float | None) -> None:
+        """Wait until the broker has answered for what was published on these channels; None: on all."""
         self.check_open()
         deadline = self.deadline(timeout)
         self.send_acks()
 
+        def concerned() -> list[Port]:
+            if chosen is None:
+                return list(self.ports.values())
+            return [each for each in self.ports.values() if each in chosen or each.refuge_of in chosen]
+
         def answered() -> bool:
-            return not self.is_open or not any(each.unconfirmed for each in ports)
+            return not self.is_open or not any(each.unconfirmed for each in concerned())
 
         if not await self.until(answered, deadline):
-            count = sum(each.unconfirmed for each in ports)
+            count = sum(each.unconfirmed for each in concerned())
             text = f"the broker has not confirmed {count} messages within {timeout or self.setup.timeout:g} s"
             raise errors.make(errors.DeadlineExceeded, f"{text}; they are still on their way")
         await self._hand_over_returns()
         self.raise_problems()
         self.check_open()
-        for port in ports:
+        for port in concerned():
             if port.has_settled and port.is_open:
                 port.has_settled = False
                 # An acknowledgement has no answer. What the broker says to the end of a consumer that there never was
@@ -178,7 +185,10 @@ class Link(Receiving):
         while ready:
             event = ready.popleft()
             if type(event) is Delivery:
-                port = self.ports[event.channel]
+                try:
+                    port = self.ports[event.channel]
+                except KeyError:  # the channel was closed while its connection was being replaced
+                    continue
                 if port.held is not None and not port.has_room:
                     port.held.append(event)
                     continue
@@ -206,6 +216,8 @@ class Link(Receiving):
         self.send_acks()
         while True:
             self.check_open()
+            if not self.ready:
+                self.look()  # all that was read may be held
             drainer = self.loop.create_future()
             handle = None if deadline is None else self.loop.call_at(deadline, _over, drainer)
             self.drainers.append(drainer)
@@ -267,8 +279,10 @@ class Link(Receiving):
         port.consumers[tag] = Consumer(method, on_delivery, on_cancel)
         try:
             await self.call(port, method, timeout)
-        except errors.DulseError:
-            port.consumers.pop(tag, None)
+        except BaseException:
+            # Else it is cancelled as soon as it is there, and what it is given goes back.
+            if not any(each.method is method for each in self.abandoned):
+                port.consumers.pop(tag, None)
             raise
         self.remembered.consume(port.number, method)
 

@@ -21,6 +21,7 @@ async def open_wire(destination: Destination, owner: Owner, deadline: float) -> 
     """
     step = "TCP"
     wire: Wire | None = None
+    is_done = False
     try:
         async with asyncio.timeout_at(deadline):
             heartbeat = destination.settings.heartbeat
@@ -37,9 +38,10 @@ async def open_wire(destination: Destination, owner: Owner, deadline: float) -> 
     except OSError as problem:
         raise explained(problem, destination) from problem
     else:
+        is_done = True
         return wire
     finally:
-        if wire is not None and not wire.is_ready:
+        if wire is not None and not is_done:
             wire.abort()
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from dulse import errors
 from dulse.amqp.acknowledging import Acknowledgements
-from dulse.amqp.confirms import COST, Window
+from dulse.amqp.confirms import COST, Unconfirmed, Window
 from dulse.amqp.delivery import Delivery
 from dulse.amqp.life import CHANNEL, Deed, Standing, Turn
 from dulse.amqp.messages import Writer
 from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
 from dulse.links.amqp_consumer import Consumer
-from dulse.links.amqp_problems import no_channel, unroutable
+from dulse.links.amqp_problems import no_channel, raise_first, unroutable
 from dulse.links.asynchronous.core import logger, wake
 from dulse.links.asynchronous.wire import MOST_COLLECTED, Wire
 from dulse.model.message import Outgoing, Properties, Returned
@@ -70,8 +70,8 @@ class Port:
         """Acknowledgements were sent, and no answer since shows that the broker has taken them."""
         self.is_bare = False
         """The channel was opened again without its consumers."""
-        self.is_refuge = False
-        """It is here only to send again what was published on a channel that the program has had closed."""
+        self.refuge_of: Port | None = None
+        """It is here only to send again what was published on this one, which the program has had closed."""
         self._writer: Writer
         self._wire: Wire
         self.frame_max = 0
@@ -123,15 +123,23 @@ class Port:
     async def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Send messages in order, many in one send."""
         deadline = self.link.deadline(timeout)
-        answers: list[asyncio.Future[None]] = []
-        for each in messages:
-            await self._put(each, deadline, patient=timeout is None)
-            left = deadline - self.link.loop.time()
-            answer = self._answer(each.body, each.exchange, each.routing_key, each.mandatory, left)
-            if answer is not None:
-                answers.append(answer)
-        for answer in answers:
-            await self._confirmed(answer, deadline - self.link.loop.time())
+        answers: deque[asyncio.Future[None]] = deque()
+        problems: list[Exception] = []
+        try:
+            for each in messages:
+                await self._put(each, deadline, patient=timeout is None)
+                left = deadline - self.link.loop.time()
+                answer = self._answer(each.body, each.exchange, each.routing_key, each.mandatory, left)
+                if answer is not None:
+                    answers.append(answer)
+            while answers:
+                try:
+                    await self._confirmed(answers.popleft(), deadline - self.link.loop.time())
+                except errors.DulseError as problem:
+                    problems.append(problem)
+        finally:
+            self.link.leave(answers)
+        raise_first(problems)
 
     async def _put(self, message: Outgoing, deadline: float, *, patient: bool) -> None:
         body, properties, exchange, routing_key, mandatory = message
@@ -257,11 +265,14 @@ class Port:
             link.check_open()
             if link.takes_messages and self.recheck is None:
                 self._room = self.window.room() if self.confirms else _UNBOUNDED
-                if not self.confirms or self.window.has_room(size):
+                if not self.confirms:
+                    self.wake(1)  # no confirm will do it
+                    return
+                if self.window.has_room(size):
                     return
             limit = started + link.setup.blocked_timeout if patient and link.blocked is not None else deadline
             if loop.time() >= limit:
-                raise self._why_no_room(limit - started, patient=patient)
+                raise link.why_no_room(self, limit - started, patient=patient)
             waiter = loop.create_future()
             if returning:
                 self._waiters.appendleft(waiter)
@@ -276,17 +287,6 @@ class Port:
                 if waiter.done() and not waiter.cancelled():
                     self.wake(1)
                 raise
-
-    def _why_no_room(self, seconds: float, *, patient: bool) -> Exception:
-        link = self.link
-        if link.blocked is not None:
-            text = (
-                f"the broker takes no messages for now ({link.blocked}); this one was not sent within {seconds:.3g} s"
-            )
-            return errors.make(errors.Blocked if patient else errors.DeadlineExceeded, text)
-        why = "there is no connection" if link.wire is None else f"{self.unconfirmed} messages wait for their confirms"
-        text = f"a message was not sent within {seconds:g} s: {why}"
-        return errors.make(errors.DeadlineExceeded, text)
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until the broker has answered for all that was published here; raises what it did not take."""
@@ -349,6 +349,13 @@ class Port:
 
     # -------------------------------------------------------------------------------------------- states
 
+    def take_unconfirmed(self) -> list[Unconfirmed]:
+        """Empty the window and give what the broker has not answered for."""
+        found = self.recheck.remaining() if self.recheck is not None else self.window.unconfirmed()
+        self.recheck = None
+        self.window.restart([])
+        return found
+
     def use(self, writer: Writer, wire: Wire) -> None:
         """Work on a channel that was opened."""
         self._writer, self._wire, self.frame_max = writer, wire, wire.engine.frame_max
@@ -356,6 +363,7 @@ class Port:
     def forget_deliveries(self) -> None:
         """Know that the channel under this is gone: what was delivered comes again by other tags."""
         self.offset += self.acks.newest
+        self.has_settled = False
         self.acks = Acknowledgements(self.number)
         self._is_acking = False
         if self.held:

@@ -8,12 +8,11 @@ from random import random
 from typing import Any, cast
 
 from dulse import errors
-from dulse.amqp.confirms import Unconfirmed
 from dulse.amqp.life import LINK, Action, Deed, Happening, Status, Turn, after_round, closing, cutting
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
 from dulse.amqp.recheck import Recheck
-from dulse.amqp.recovery import NotRestored, Step, ask, renew, restoration
+from dulse.amqp.recovery import NotRestored, Restoration, Step, ask, renew, restoration, starting
 from dulse.links.amqp_problems import unconfirmed, verdict
 from dulse.links.amqp_setup import Destination, LinkSetup
 from dulse.links.asynchronous.core import logger
@@ -48,6 +47,9 @@ class Recovering(Delaying):
         self.wire = None
         problem = explained(error, self.destination, opening=False)
         wire.engine.lost(problem)
+        for expected in self.abandoned:
+            self.stray(expected)
+        self.abandoned.clear()
         for port in list(self.ports.values()):
             port.bar()
             self.purge(port)
@@ -115,10 +117,13 @@ class Recovering(Delaying):
             wire.abort()
             return
         before = next((port.frame_max for port in self.ports.values()), wire.engine.frame_max)
+        numbers = list(self.remembered.channels)
         self.wire = wire
         try:
             await self._restore(wire)
             self.check_on(wire)
+            for number in numbers:
+                self.close_stray(number, wire)  # those that the program has closed meanwhile
             for port in list(self.ports.values()):
                 port.use(wire.engine.writer(port.number), wire)
                 port.is_bare = False
@@ -147,7 +152,10 @@ class Recovering(Delaying):
 
     async def _restore(self, wire: Wire) -> None:
         """Make a new connection what the lost one was."""
-        steps = restoration(self.remembered)
+        await self._go_through(restoration(self.remembered), wire)
+
+    async def _go_through(self, steps: Restoration, wire: Wire) -> None:
+        """Take all steps of the way back; what the broker refuses is told of."""
         answer: Exception | None = None
         refused: list[NotRestored] = []
         try:
@@ -179,16 +187,9 @@ class Recovering(Delaying):
     def _report(self, problem: Exception) -> None:
         logger.error("the connection is lost: %s", problem)
         for port in list(self.ports.values()):
-            for message in self.take_unconfirmed(port):
+            for message in port.take_unconfirmed():
                 self.fail(message, unconfirmed(message.data, problem))
             port.shut(self.why_not())
-
-    def take_unconfirmed(self, port: Port) -> list[Unconfirmed]:
-        """Empty a window and give what the broker has not answered for."""
-        found = port.recheck.remaining() if port.recheck is not None else port.window.unconfirmed()
-        port.recheck = None
-        port.window.restart([])
-        return found
 
     # ------------------------------------------------------------------------------------------ channels
 
@@ -205,10 +206,7 @@ class Recovering(Delaying):
             self.begin_recheck(port, error)
             self._spawn(lambda: self._reopen_and_recheck(port), port)
         if Deed.SHUT in deeds:
-            waiting = self.take_unconfirmed(port)
-            self.forget_port(port, error)
-            if waiting and Deed.MOVE in deeds:
-                self._send_elsewhere(port, waiting, error)
+            self.move_from(port, error)
         self.notify()
 
     def begin_recheck(self, port: Port, error: Exception) -> None:
@@ -222,10 +220,12 @@ class Recovering(Delaying):
             try:
                 await work()
             except errors.ConnectionError as lost:
-                logger.debug("%r is gone on when there is a connection again: %s", port, lost)
+                logger.debug("%r is gone on with when there is a connection again: %s", port, lost)
             except Exception as error:  # noqa: BLE001 - likewise
+                if self.ports.get(port.number) is not port:
+                    return  # it was closed meanwhile, and what was on it is told of
                 logger.exception("%r could not be repaired", port)
-                for message in self.take_unconfirmed(port):
+                for message in port.take_unconfirmed():
                     self.fail(message, error)
                 self.forget_port(port, error)
                 self.notify()
@@ -238,18 +238,16 @@ class Recovering(Delaying):
         await self._reopen(port)
         await self._run_recheck(port)
 
-    async def _reopen(self, port: Port, *, whole: bool = False) -> None:
-        """Open a channel again under its number; `whole`: its consumers have to come back as well."""
+    async def _reopen(self, port: Port) -> None:
+        """Open a channel again under its number, for now without its consumers."""
         wire = self.need_wire()
         known = self.remembered.channels[port.number]
-        methods: list[Method] = [channel.Open(), *known.methods()] if not whole else []
-        if whole:
-            methods = [each for tag in list(known.consumers) for each in known.starts(tag)]
+        methods: list[Method] = [channel.Open(), *known.methods()]
         for method in methods:
             error = await self._perform(wire, Step(port.number, method))
             if error is not None:
                 raise error
-        port.is_bare = not whole
+        port.is_bare = True
         port.use(wire.engine.writer(port.number), wire)
 
     async def _run_recheck(self, port: Port) -> None:
@@ -257,29 +255,36 @@ class Recovering(Delaying):
         recheck, wire = port.recheck, self.wire
         if recheck is None or wire is None:
             return
-        while trial := recheck.trial():
+        while port.recheck is recheck and (trial := recheck.trial()):
             wire.out.extend(each.data for each in trial)
             wire.send_soon()
             await self._trial_settled(port, recheck, wire)
             self.check_on(wire)  # else what took its place has gone on with this already
+            if port.recheck is not recheck:
+                return  # the program has closed the channel
             reason = self._count_refused(port, recheck)
             self._report_failed(recheck)
             if reason is not None:
                 await self._reopen(port)
                 self.check_on(wire)
         if port.is_bare:
-            await self._reopen(port, whole=True)
+            await self._go_through(starting(port.number, self.remembered.channels[port.number]), wire)
             self.check_on(wire)
+            if port.recheck is not recheck:
+                return
+            self._count_refused(port, recheck)  # a consumer has closed the channel, and it was opened again
+            port.use(wire.engine.writer(port.number), wire)
         port.recheck = None
         port.window.restart([], base=recheck.next_tag)
         port.grant()
         self.notify()
-        if port.is_refuge:
+        if port.refuge_of is not None:
             await self.close_port(port)
 
     async def _trial_settled(self, port: Port, recheck: Recheck, wire: Wire) -> None:
         def settled() -> bool:
-            return recheck.is_settled or port.reopening is not None or not self.is_on(wire)
+            is_over = port.reopening is not None or port.recheck is not recheck
+            return recheck.is_settled or is_over or not self.is_on(wire)
 
         while not await self.until(settled, self.deadline(None)):
             logger.warning("%r waits for the broker to confirm a trial", port)
@@ -296,10 +301,14 @@ class Recovering(Delaying):
         for message, error in failed:
             self.fail(message, verdict(message.data, error))
 
-    def _send_elsewhere(self, closed: Port, waiting: list[Unconfirmed], error: Exception) -> None:
-        """Send messages again whose channel the program has had closed by another mistake, on one that takes over."""
-        refuge = Port(cast("Any", self), closed.number)
-        refuge.is_refuge, refuge.frame_max = True, closed.frame_max
+    def move_from(self, port: Port, error: Exception) -> None:
+        """Be without a channel that was closed for the program by a mistake; what is unconfirmed is sent elsewhere."""
+        waiting = port.take_unconfirmed()
+        self.forget_port(port, error)
+        if not waiting:
+            return
+        refuge = Port(cast("Any", self), port.number)
+        refuge.refuge_of, refuge.frame_max = port, port.frame_max
         refuge.recheck = Recheck(waiting, error)
         self.ports[refuge.number] = refuge
         self.remembered.open_channel(refuge.number, confirms=refuge.confirms)
