@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dulse import Connection, Message, Producer, Queue, errors
+from dulse import Connection, Message, Queue, errors
 from dulse.links.redis.options import LinkOptions
 from dulse.links.redis.settings import settings_from
 from dulse.model.parameters import parse_url
@@ -177,34 +177,3 @@ def test_a_name_with_the_separator_of_priorities_is_refused(redis_server: RedisS
             storage.change({}, {(f"q/{name}", "a"): "1"})
         with pytest.raises(errors.InvalidArgument, match="separate the priorities"):
             storage.put([Put(b"1", [Target(name)])] * 2)
-
-
-def published(producer: Producer, body: str, exchange: str) -> None:
-    producer.publish(body, exchange=exchange, routing_key="work")
-    producer.flush()
-
-
-@pytest.mark.parametrize("exchange", ["here", ""])
-@pytest.mark.parametrize("confirm", ["true", "false"])
-def test_topology_that_was_flushed_is_told_to_who_publishes(
-    redis_server: RedisServer, exchange: str, confirm: str
-) -> None:
-    with Connection(f"{redis_server.url}?confirm_publish={confirm}") as connection:
-        channel = connection.default_channel
-        channel.exchange_declare("here", "direct")
-        WORK(channel).declare()
-        channel.queue_bind("work", "here", "work")
-        producer = connection.Producer()
-        published(producer, "one", exchange)
-        redis_server.cli("flushall")
-
-        with pytest.raises(errors.PublishError, match="declare all again"):
-            published(producer, "two", exchange)
-
-        channel.exchange_declare("here", "direct")
-        WORK(channel).declare()
-        channel.queue_bind("work", "here", "work")
-        published(producer, "three", exchange)
-        found = WORK(channel).get()
-        assert found is not None
-        assert found.payload == "three"

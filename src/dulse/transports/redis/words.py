@@ -45,14 +45,20 @@ def guard_words(guards: Sequence[Guard]) -> list[Word]:
 
 
 def put_one_words(
-    put: Put, target: Target, guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
+    put: Put,
+    target: Target,
+    guards: Sequence[Guard],
+    publisher: tuple[str, int] | None,
+    park: str | None,
+    born: bytes,
 ) -> list[Word]:
-    """Say one put of one target without limits or delay."""
+    """Say one put of one target without limits or delay; `born`: since when there are keys."""
     name, number = publisher or ("", 0)
     words: list[Word] = [
         name,
         number,
         _parking(park),
+        born,
         target.queue,
         target.priority,
         _or_none(target.ttl_ms),
@@ -104,13 +110,13 @@ def _said(puts: Sequence[Put], targets: Targets) -> list[Word]:
 
 
 def put_words(
-    puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
+    puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None, born: bytes
 ) -> tuple[list[Word], Targets]:
-    """Say any puts; the second part names the queues that the answer tells of."""
+    """Say any puts; the second part names the queues that the answer tells of; `born`: since when there are keys."""
     targets = Targets()
     said = _said(puts, targets)
     name, number = publisher or ("", 0)
-    return [name, number, _parking(park), *guard_words(guards), *targets.words(), *said], targets
+    return [name, number, _parking(park), born, *guard_words(guards), *targets.words(), *said], targets
 
 
 def forward_words(moves: Iterable[tuple[RedisToken, Sequence[Put]]], owner: str, guards: Sequence[Guard]) -> list[Word]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dulse import errors
+from dulse.broker.catalogue import exchange_group, queue_group
 from dulse.links.redis.aio.link import RedisLink
 from dulse.links.redis.resp import Word
 from dulse.links.redis.scripts import Script
@@ -28,6 +29,8 @@ VERSION: Final = 1
 
 _STALE: Final = b"stale"
 _GONE: Final = b"gone"
+_DECLARED: Final = (exchange_group(""), queue_group(""))
+"""How groups begin that say what was declared."""
 _AT_ONCE: Final = 1000
 """Records given back in one step."""
 
@@ -49,6 +52,8 @@ class RedisStorage:
         self._link = RedisLink(settings)
         self._waiting = Waiting(settings)
         self._is_open = False
+        self._born = b""
+        """Since when there are keys in the store, as we know it; where that is not so any more, they were flushed."""
         self._begin()
 
     def _begin(self) -> None:
@@ -76,7 +81,7 @@ class RedisStorage:
         self._is_open = True
 
     async def _check_version(self, until: float) -> None:
-        version = await self._run(scripts.OPEN, [VERSION], until)
+        version, self._born = await self._run(scripts.OPEN, [VERSION], until)
         if version != b"%d" % VERSION:
             text = (
                 f"the keys dulse.* in Redis at {self.settings} are of version {version.decode(errors='replace')[:20]}, "
@@ -146,8 +151,8 @@ class RedisStorage:
                 target = put.targets[0]
                 _, _, _, delay_ms, max_count, max_bytes, _ = target
                 if not delay_ms and max_count is None and max_bytes is None:
-                    return scripts.PUT_ONE, words.put_one_words(put, target, guards, publisher, park), None
-        said, targets = words.put_words(puts, guards, publisher, park)
+                    return scripts.PUT_ONE, words.put_one_words(put, target, guards, publisher, park, self._born), None
+        said, targets = words.put_words(puts, guards, publisher, park, self._born)
         return scripts.PUT, said, targets
 
     def _stepped(self, put: Put) -> Put:
@@ -346,4 +351,7 @@ class RedisStorage:
     ) -> bool:
         """Write values and drop queues, if every group still has the expected revision."""
         said = words.change_words(expect, writes, drop, if_dead, only_empty=only_empty)
-        return bool(await self._run(scripts.CHANGE, [*said, VERSION], until))
+        born = await self._run(scripts.CHANGE, [*said, VERSION], until)
+        if born and any(value is not None and group.startswith(_DECLARED) for (group, _), value in writes.items()):
+            self._born = born  # flushed or not: our program declares what it needs
+        return born is not None

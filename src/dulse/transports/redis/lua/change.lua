@@ -1,18 +1,19 @@
 --#include names clock numbers arguments order counting dropping
 -- Change the catalogue: whether only empty queues are dropped, the owner that must be dead ('-': none), count of
 -- expected groups (name, revision), count of written groups (name; count of fields to set, these and their values;
--- count of fields to delete, these), count of queues to drop, these; the version of the keys. Gives 1, or 0 if something is not as expected.
+-- count of fields to delete, these), count of queues to drop, these; the version of the keys. Gives since when there are
+-- any, or nothing if something is not as expected.
 local only_empty, corpse = argument() == '1', argument()
 if corpse ~= '-' then
   local score = redis.call('ZSCORE', OWNERS, string.sub(corpse, 2))
   if score and tonumber(score) > now then
-    return 0
+    return false
   end
 end
 for _ = 1, number() do
   local group, revision = argument(), argument()
   if (redis.call('HGET', group_of(group), '@') or '0') ~= revision then
-    return 0
+    return false
   end
 end
 local writes = {}
@@ -30,11 +31,12 @@ local drops = {}
 for index = 1, number() do
   drops[index] = argument()
   if only_empty and count_ready(drops[index]) > 0 then
-    return 0
+    return false
   end
 end
 if #writes > 0 then
   redis.call('SET', VERSION, argument(), 'NX')
+  redis.call('SET', BORN, string.format('%.0f', time[1] * 1000000 + time[2]), 'NX')
 end
 local revision = #writes > 0 and numbers(#writes) or 0
 for index, write in ipairs(writes) do
@@ -48,13 +50,13 @@ for index, write in ipairs(writes) do
   local left = redis.call('HLEN', key) - redis.call('HEXISTS', key, '@')
   if left > 0 then
     redis.call('HSET', key, '@', string.format('%.0f:%.0f', revision + index, now))
-    redis.call('ZADD', prefix .. 'dulse.groups', 0, write.group)
+    redis.call('ZADD', GROUPS, 0, write.group)
   else
     redis.call('DEL', key)
-    redis.call('ZREM', prefix .. 'dulse.groups', write.group)
+    redis.call('ZREM', GROUPS, write.group)
   end
 end
 for _, queue in ipairs(drops) do
   drop(queue)
 end
-return 1
+return redis.call('GET', BORN) or ''

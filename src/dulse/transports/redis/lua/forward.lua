@@ -1,4 +1,4 @@
---#include names clock numbers elements chunks arguments guards writing
+--#include names clock numbers elements chunks arguments missing guards writing
 -- Settle taken records and put others in their place: owner, guards, targets, count of moves; of each: queue, number,
 -- count of puts; of each: payload, size, targets. Gives the tokens that were not the owner's, or 'stale'.
 local owner = argument()

@@ -1,14 +1,15 @@
---#include names clock numbers elements chunks arguments guards order counting writing
--- Write puts into their targets, if every guard holds: publisher, its number, park, guards, targets, puts.
--- Gives 1, 'stale', 'gone' (see VERSION), or what is to be told of limits: put, target, records too many (-1: refused), bytes too many.
+--#include names clock numbers elements chunks arguments missing guards order counting writing
+-- Write puts into their targets, if every guard holds: publisher, its number, park, since when there are keys, guards, targets,
+-- puts.
+-- Gives 1, 'stale', 'gone' (what the guards are about was flushed or evicted), or what is to be told of limits: put, target, records too many (-1: refused), bytes too many.
 local publisher, sequence = argument(), number()
-local park = argument()
+local park, born = argument(), argument()
 local sequence_key = prefix .. 'dulse.pub:' .. publisher
 if publisher ~= '' and tonumber(redis.call('GET', sequence_key) or 0) + 1 ~= sequence then
   return 1
 end
-local holds = guards_hold()
-if not holds and redis.call('EXISTS', VERSION) == 0 then
+local holds, gone = guards_hold(born)
+if gone then
   return 'gone'
 end
 if not holds and park == '-' then

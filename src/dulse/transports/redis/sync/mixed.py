@@ -172,7 +172,9 @@ class MixedStorage(RedisStorage):
             queues = super().read([queue_group(queue) for queue in lacking], until=until)
             changes, _ = imports(exchange, group, members, queues)
         for expect, writes in changes:
+            born = self._born
             self.change(expect, writes, until=until)
+            self._born = born  # it was not our program that declared anything
         return bool(changes)
 
     def _table(self, exchange: str) -> str:

@@ -4,8 +4,10 @@ local SEQUENCE = prefix .. 'dulse.seq'
 local OWNERS = prefix .. 'dulse.owners'
 local DUE = prefix .. 'dulse.due'
 local EXPIRING = prefix .. 'dulse.expiring'
--- Of what version all keys are. Where it is missing they were flushed, and nobody has declared anything since.
-local VERSION = prefix .. 'dulse.version'
+local GROUPS = prefix .. 'dulse.groups'
+-- Of what version all keys are, and since when (microseconds) there are any: another time than a client knows means that
+-- they were flushed since then.
+local VERSION, BORN = prefix .. 'dulse.version', prefix .. 'dulse.born'
 
 -- The list of a queue's ready records of one priority, as Kombu names it: LPUSH in, RPOP out.
 local function ready(queue, level)
