@@ -27,7 +27,7 @@ from tests.servers.redis_cluster import RedisCluster
 from tests.servers.redis_sentinel import RedisSentinels
 
 SERVERS = {"rabbitmq", "redis_server", "redis_sentinels", "redis_cluster", "postgresql", "mariadb"}
-SLOW_SERVERS = {"rabbitmq_cluster", "rabbitmq4", "other_redis"}
+SLOW_SERVERS = {"rabbitmq_cluster", "rabbitmq4", "other_redis", "tls_redis_sentinels", "tls_redis_cluster"}
 PATIENCE = 240
 """Seconds that a test of a server may take on a machine under load, the start of the server included."""
 
@@ -229,6 +229,16 @@ def redis_sentinels(redis_sentinels_session: RedisSentinels) -> RedisSentinels:
     return redis_sentinels_session
 
 
+@pytest.fixture
+def tls_redis_sentinels(authority: Authority) -> Iterator[RedisSentinels]:
+    """The same six for this test alone, by TLS."""
+    with servers_in_folder() as where:
+        servers = RedisSentinels(where, authority)
+        with killed_afterwards(servers):
+            servers.start()
+            yield servers
+
+
 @pytest.fixture(scope="session")
 def redis_cluster_session() -> Iterator[RedisCluster]:
     """The nodes of this session, as the last test left them; ask for `redis_cluster`."""
@@ -243,6 +253,16 @@ def redis_cluster(redis_cluster_session: RedisCluster) -> RedisCluster:
     """Three masters with a replica each; those that a test has killed are started again for the next."""
     redis_cluster_session.start()
     return redis_cluster_session
+
+
+@pytest.fixture
+def tls_redis_cluster(authority: Authority) -> Iterator[RedisCluster]:
+    """The same six for this test alone, by TLS."""
+    with servers_in_folder() as where:
+        nodes = RedisCluster(where, authority)
+        with killed_afterwards(nodes):
+            nodes.start()
+            yield nodes
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.servers.absence import program
+from tests.servers.authority import Authority
 from tests.servers.ports import HOST, reserve
 from tests.servers.process import run, wait_until
 from tests.servers.redis import RedisServer
@@ -14,16 +15,21 @@ NODE_TIMEOUT_MS = 2000
 
 
 class RedisCluster:
-    """The six of them."""
+    """The six of them; with an authority, clients may speak TLS with them, and they do so with each other."""
 
-    def __init__(self, folder: Path) -> None:
-        self.nodes = [_node(folder / f"node-{number}") for number in range(NODES)]
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
+        self.nodes = [_node(folder / f"node-{number}", authority) for number in range(NODES)]
         self._is_made = False
 
     @property
     def url(self) -> str:
         """The first node; the others are found through it."""
         return f"redis+cluster://{HOST}:{self.nodes[0].port}/0"
+
+    @property
+    def tls_url(self) -> str:
+        """Likewise, for a client that trusts the authority and is told `ssl`."""
+        return f"redis+cluster://{HOST}:{self.nodes[0].tls_port}/0"
 
     def start(self) -> None:
         """Start all, and block until every node knows all slots to be served."""
@@ -86,6 +92,7 @@ class RedisCluster:
         return self._is_whole() and following == NODES // 2
 
 
-def _node(folder: Path) -> RedisServer:
+def _node(folder: Path, authority: Authority | None) -> RedisServer:
     mode = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", str(reserve())]
-    return RedisServer(folder, None, [*mode, "--cluster-node-timeout", str(NODE_TIMEOUT_MS)])
+    mode += [] if authority is None else ["--tls-cluster", "yes", "--tls-replication", "yes"]
+    return RedisServer(folder, authority, [*mode, "--cluster-node-timeout", str(NODE_TIMEOUT_MS)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.servers.authority import Authority
 from tests.servers.ports import HOST
 from tests.servers.process import wait_until
 from tests.servers.redis import RedisServer
@@ -17,8 +18,8 @@ DOWN_AFTER_MS = 1000
 class Sentinel(RedisServer):
     """One sentinel."""
 
-    def __init__(self, folder: Path, master: int) -> None:
-        super().__init__(folder, None)
+    def __init__(self, folder: Path, master: int, authority: Authority | None) -> None:
+        super().__init__(folder, authority, _among_each_other(authority))
         self._master = master
 
     def prepare(self) -> None:
@@ -35,7 +36,7 @@ class Sentinel(RedisServer):
         self.folder.joinpath("sentinel.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
 
     def command(self) -> Sequence[str]:
-        return [self._executable, str(self.folder / "sentinel.conf"), "--sentinel"]
+        return [self._executable, str(self.folder / "sentinel.conf"), "--sentinel", *self._tls(), *self._options]
 
     def knows(self) -> dict[str, str]:
         """What it knows of the master."""
@@ -44,15 +45,17 @@ class Sentinel(RedisServer):
 
 
 class RedisSentinels:
-    """The six of them."""
+    """The six of them; with an authority, clients may speak TLS with them, and they do so with each other."""
 
     name = NAME
 
-    def __init__(self, folder: Path) -> None:
-        first = RedisServer(folder / "server-0", None)
-        follow = ("--replicaof", HOST, str(first.port))
-        self.servers = [first, *(RedisServer(folder / f"server-{number}", None, follow) for number in (1, 2))]
-        self.sentinels = [Sentinel(folder / f"sentinel-{number}", first.port) for number in range(3)]
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
+        self._is_tls = authority is not None
+        own = _among_each_other(authority)
+        first = RedisServer(folder / "server-0", authority, own)
+        follow = (*own, "--replicaof", HOST, str(self._port(first)))
+        self.servers = [first, *(RedisServer(folder / f"server-{number}", authority, follow) for number in (1, 2))]
+        self.sentinels = [Sentinel(folder / f"sentinel-{number}", self._port(first), authority) for number in range(3)]
 
     @property
     def url(self) -> str:
@@ -60,11 +63,16 @@ class RedisSentinels:
         return ";".join(f"sentinel://{HOST}:{sentinel.port}" for sentinel in self.sentinels)
 
     @property
+    def tls_url(self) -> str:
+        """Likewise, for a client that trusts the authority and is told `ssl`."""
+        return ";".join(f"sentinel://{HOST}:{sentinel.tls_port}" for sentinel in self.sentinels)
+
+    @property
     def master(self) -> RedisServer:
         """Whom the sentinels take for the master."""
         living = next(sentinel for sentinel in self.sentinels if sentinel.is_running)
         port = int(living.cli("sentinel", "get-master-addr-by-name", NAME).split("\n")[1])
-        return next(server for server in self.servers if server.port == port)
+        return next(server for server in self.servers if self._port(server) == port)
 
     def start(self) -> None:
         """Start all, and block until the sentinels know each other and the replicas follow the master."""
@@ -82,6 +90,10 @@ class RedisSentinels:
         for server in (*self.sentinels, *self.servers):
             server.kill()
 
+    def _port(self, server: RedisServer) -> int:
+        """By which they know each other."""
+        return server.tls_port if self._is_tls else server.port
+
     def _is_complete(self) -> bool:
         master = self.master
         links = master.cli("info", "replication").count("state=online")
@@ -89,3 +101,7 @@ class RedisSentinels:
         return links == 2 and all(
             (each["num-slaves"], each["num-other-sentinels"], each["flags"]) == ("2", "2", "master") for each in known
         )
+
+
+def _among_each_other(authority: Authority | None) -> Sequence[str]:
+    return () if authority is None else ("--tls-replication", "yes")
