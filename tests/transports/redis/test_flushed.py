@@ -22,9 +22,9 @@ def declare(connection: Connection) -> None:
     channel.queue_bind("work", "here", "work")
 
 
-@pytest.fixture(params=["true", "false"], ids=["confirmed", "unconfirmed"])
+@pytest.fixture(params=["confirm_publish=true", "confirm_publish=false", "fleet=mixed"])
 def connection(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with Connection(f"{redis_server.url}?confirm_publish={request.param}") as made:
+    with Connection(f"{redis_server.url}?{request.param}") as made:
         declare(made)
         yield made
 
