@@ -12,20 +12,21 @@ from tests.servers.process import run
 from tests.servers.server import Server
 
 PACKAGE = "redis-server"
+EXECUTABLE = "redis-server"
 
 
 class RedisServer(Server):
     """One server; `options` go to redis-server's command line, `executable` may be another version, or Valkey."""
 
     def __init__(
-        self, folder: Path, authority: Authority | None, options: Sequence[str] = (), executable: str = "redis-server"
+        self, folder: Path, authority: Authority | None, options: Sequence[str] = (), executable: str = EXECUTABLE
     ) -> None:
         super().__init__(folder)
         self.authority = authority
         self.port, self.tls_port = reserve(), reserve()
         self.socket = folder / "socket"
         self._options = options
-        self._executable = program(executable, PACKAGE)
+        self.executable = program(executable, PACKAGE)
         self._cli = program("redis-cli", "redis-tools")
 
     @property
@@ -52,7 +53,7 @@ class RedisServer(Server):
         own = ["--bind", self.host, "--dir", str(self.folder), "--port", str(self.port)]
         # What was answered is with the kernel, so SIGKILL loses nothing; a power loss could lose a second.
         durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
-        return [self._executable, *own, *durable, "--unixsocket", str(self.socket), *self._tls(), *self._options]
+        return [self.executable, *own, *durable, "--unixsocket", str(self.socket), *self._tls(), *self._options]
 
     def is_ready(self) -> bool:
         try:

@@ -8,7 +8,7 @@ from tests.servers.absence import program
 from tests.servers.authority import Authority
 from tests.servers.ports import HOST, reserve
 from tests.servers.process import run, wait_until
-from tests.servers.redis import RedisServer
+from tests.servers.redis import EXECUTABLE, RedisServer
 
 NODES = 6
 NODE_TIMEOUT_MS = 2000
@@ -17,8 +17,8 @@ NODE_TIMEOUT_MS = 2000
 class RedisCluster:
     """The six of them; with an authority, clients may speak TLS with them, and they do so with each other."""
 
-    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
-        self.nodes = [_node(folder / f"node-{number}", authority) for number in range(NODES)]
+    def __init__(self, folder: Path, authority: Authority | None = None, executable: str = EXECUTABLE) -> None:
+        self.nodes = [_node(folder / f"node-{number}", authority, executable) for number in range(NODES)]
         self._is_made = False
 
     @property
@@ -92,7 +92,8 @@ class RedisCluster:
         return self._is_whole() and following == NODES // 2
 
 
-def _node(folder: Path, authority: Authority | None) -> RedisServer:
+def _node(folder: Path, authority: Authority | None, executable: str) -> RedisServer:
     mode = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port", str(reserve())]
     mode += [] if authority is None else ["--tls-cluster", "yes", "--tls-replication", "yes"]
-    return RedisServer(folder, authority, [*mode, "--cluster-node-timeout", str(NODE_TIMEOUT_MS)])
+    options = [*mode, "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+    return RedisServer(folder, authority, options, executable)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.servers.authority import Authority
 from tests.servers.ports import HOST
 from tests.servers.process import wait_until
-from tests.servers.redis import RedisServer
+from tests.servers.redis import EXECUTABLE, RedisServer
 
 NAME = "dulse"
 QUORUM = 2
@@ -18,8 +18,8 @@ DOWN_AFTER_MS = 1000
 class Sentinel(RedisServer):
     """One sentinel."""
 
-    def __init__(self, folder: Path, master: int, authority: Authority | None) -> None:
-        super().__init__(folder, authority, _among_each_other(authority))
+    def __init__(self, folder: Path, master: int, authority: Authority | None, executable: str) -> None:
+        super().__init__(folder, authority, _among_each_other(authority), executable)
         self._master = master
 
     def prepare(self) -> None:
@@ -36,7 +36,7 @@ class Sentinel(RedisServer):
         self.folder.joinpath("sentinel.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
 
     def command(self) -> Sequence[str]:
-        return [self._executable, str(self.folder / "sentinel.conf"), "--sentinel", *self._tls(), *self._options]
+        return [self.executable, str(self.folder / "sentinel.conf"), "--sentinel", *self._tls(), *self._options]
 
     def knows(self) -> dict[str, str]:
         """What it knows of the master."""
@@ -49,13 +49,15 @@ class RedisSentinels:
 
     name = NAME
 
-    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
+    def __init__(self, folder: Path, authority: Authority | None = None, executable: str = EXECUTABLE) -> None:
         self._is_tls = authority is not None
         own = _among_each_other(authority)
-        first = RedisServer(folder / "server-0", authority, own)
+        first = RedisServer(folder / "server-0", authority, own, executable)
         follow = (*own, "--replicaof", HOST, str(self._port(first)))
-        self.servers = [first, *(RedisServer(folder / f"server-{number}", authority, follow) for number in (1, 2))]
-        self.sentinels = [Sentinel(folder / f"sentinel-{number}", self._port(first), authority) for number in range(3)]
+        folders = [folder / f"server-{number}" for number in (1, 2)]
+        self.servers = [first, *(RedisServer(each, authority, follow, executable) for each in folders)]
+        folders = [folder / f"sentinel-{number}" for number in range(3)]
+        self.sentinels = [Sentinel(each, self._port(first), authority, executable) for each in folders]
 
     @property
     def url(self) -> str:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 import dulse
+import servers
 from dulse.links.redis.options import LinkOptions
 from dulse.links.redis.settings import settings_from
+from dulse.links.redis.slots import tagged
 from dulse.model.parameters import parse_url
 from dulse.testing.conformance.case import Case
 from dulse.testing.conformance.catalogue import FORMS, cases
@@ -19,9 +21,16 @@ from dulse.testing.conformance.outcome import Verdict
 from dulse.testing.storage_contract import StorageContract
 from dulse.transports.redis.sync.storage import RedisStorage
 from tests.faults.fray import Plan
+from tests.servers.fixtures import killed_afterwards
 from tests.servers.redis import RedisServer
+from tests.servers.redis_cluster import RedisCluster
+from tests.servers.redis_sentinel import RedisSentinels
+from tests.transports.redis.test_failover import check as check_failover
 from tests.transports.redis.test_kills import check
 from tests.transports.redis.test_mixed_fleet import Kombu, declare, drained
+
+WITH_CLUSTERS = [version for version in servers.REDIS if version != "Redis 6.2"]
+"""Whose nodes can choose both their ports."""
 
 _numbers = itertools.count()
 
@@ -85,3 +94,20 @@ def test_a_fleet_may_be_mixed_with_processes_of_kombu(other_redis: RedisServer) 
             producer.publish("ours", exchange="shop", routing_key="new")
         assert [each["body"] for each in Kombu(do="consume", queue="orders", **asked).end()] == ["ours"]
         assert other_redis.cli("hlen", "unacked") == "0"
+
+
+@pytest.mark.kill
+def test_a_master_of_sentinels_is_killed(tmp_path: Path, other_redis: RedisServer) -> None:
+    six = RedisSentinels(tmp_path, executable=other_redis.executable)
+    with killed_afterwards(six):
+        six.start()
+        check_failover(six.url, {"master_name": six.name}, lambda: six.master)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("other_redis_session", WITH_CLUSTERS, indirect=True)
+def test_a_node_of_a_cluster_is_killed(tmp_path: Path, other_redis: RedisServer) -> None:
+    six = RedisCluster(tmp_path, executable=other_redis.executable)
+    with killed_afterwards(six):
+        six.start()
+        check_failover(six.url, {}, lambda: six.master_of(tagged("")))
