@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pytest
 
 from dulse.testing.conformance.suite import ConformanceSuite
@@ -10,6 +12,17 @@ from tests.servers.redis import RedisServer
 
 class TestRedis(ConformanceSuite):
     is_short = True
+
+    @pytest.fixture
+    def broker_url(self, redis_server: RedisServer) -> str:
+        return redis_server.url
+
+
+@pytest.mark.slow
+class TestMixedFleet(ConformanceSuite):
+    """On the keys that Kombu's processes use; with as many steps of priority as the cases use."""
+
+    transport_options = MappingProxyType({"fleet": "mixed", "priority_steps": tuple(range(11))})
 
     @pytest.fixture
     def broker_url(self, redis_server: RedisServer) -> str:
