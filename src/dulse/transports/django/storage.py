@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ from dulse.transports.sql.storage import TableStorage
 from dulse.transports.sqlite import forks
 
 __all__ = ["DjangoStorage"]
+
+MOMENT: Final = 0.001
+"""Seconds after which one who waits for a fork, or a fork for others, looks again."""
 
 OUTSIDE: Final = "do it before transaction.atomic() begins, or when it is over"
 
@@ -162,36 +165,42 @@ class OwnConnections(Connections):
     def _work(self, until: float | None, how: str, work: Any, *arguments: Any, **named: Any) -> Any:
         if not self._has_one_writer:
             return super()._work(until, how, work, *arguments, **named)
-        with self._turn:
-            self._turn.wait_for(lambda: not self._is_forking, max(0.0, self.end_of(until) - time.monotonic()))
-            self._at_work += 1
+        ticket = _Ticket()
+        end = self.end_of(until)
         try:
-            return super()._work(until, how, work, *arguments, **named)
+            while True:
+                self._at_work.add(ticket)
+                if not self._is_forking or time.monotonic() >= end:
+                    return super()._work(until, how, work, *arguments, **named)
+                self._at_work.discard(ticket)
+                time.sleep(MOMENT)
         finally:
-            with self._turn:
-                self._at_work -= 1
-                self._turn.notify_all()
+            self._at_work.discard(ticket)
 
     # --------------------------------------------------------------------------------------------- forks
 
     def pause(self, seconds: float) -> None:
         """Close what is open before a fork, and hold back what would open again."""
-        with self._turn:
-            self._is_forking = True
-            if self._turn.wait_for(lambda: not self._at_work, seconds):
-                self._close_idle()
+        self._is_forking = True
+        end = time.monotonic() + seconds
+        while self._at_work:
+            if time.monotonic() >= end:
+                return
+            time.sleep(MOMENT)
+        self._close_idle()
 
     def resume(self) -> None:
         """Go on, in the parent."""
-        with self._turn:
-            self._is_forking = False
-            self._turn.notify_all()
+        self._is_forking = False
 
     def begin_child(self) -> None:
         """Begin anew, in the child: whoever was at work is a thread of the parent."""
-        self._turn = threading.Condition()
         self._is_forking = False
-        self._at_work = 0
+        self._at_work: weakref.WeakSet[_Ticket] = weakref.WeakSet()
+
+
+class _Ticket:
+    """Stands for a call at work; no lock does, since a signal's handler that raises may leave one locked for ever."""
 
 
 def busy(place: str) -> Exception:

@@ -1,12 +1,13 @@
 """A few connections for any number of threads, and the door through which every step goes.
 
 Work is a function of a Link that can be done again from its start: it is, when the database has ended one of several
-transactions that waited for each other.
+transactions that waited for each other, and when on SQLite a signal's handler used the storage while it was under way.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from random import random
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from dulse import errors
-from dulse.transports.sql import drivers
+from dulse.transports.sql import drivers, underway
 from dulse.transports.sql.dialects import Dialect
 from dulse.transports.sql.failures import is_answer, is_lock_trouble, is_lost, translate
 from dulse.transports.sql.link import Link
@@ -43,6 +44,10 @@ _left_by_parents: list[Any] = []
 """Connections of a parent process: their sockets are its own, so nothing here may end them in order."""
 
 
+class _UndoneError(Exception):
+    """A transaction was undone by a call that came in between, and is to be done again."""
+
+
 class Source(Protocol):
     """Where connections to one database come from: an engine of SQLAlchemy, or the settings of somebody else."""
 
@@ -65,6 +70,9 @@ class Seat:
 
     def __init__(self, proxy: Any, dialect: Dialect, place: str, another: Callable[[], Any]) -> None:
         self._proxy = proxy  # it holds the driver's
+        self.place = place
+        self.process = os.getpid()
+        self.is_undone = False
         self.connection = proxy.dbapi_connection
         drivers.set_autocommit(self.connection, dialect.name)
         self.link = Link(drivers.cursor(self.connection), dialect, place)
@@ -162,13 +170,30 @@ class Connections:
         *arguments: Arguments.args,
         **named: Arguments.kwargs,
     ) -> Result:
-        end = self.end_of(until)
+        below = underway.undo(self.place) if self.dialect is not None and self.dialect.is_sqlite else ()
+        try:
+            return self._persist(self.end_of(until), how, work, *arguments, **named)
+        finally:
+            underway.begin_again(below)
+
+    def _persist(
+        self,
+        end: float,
+        how: str,
+        work: Work[Arguments, Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        """Try until it is done, or the time is over."""
         pause = SHORTEST_PAUSE
         while True:
             seat = self._take(end)
             self.watch.enter(seat.watched, end)
             try:
-                result = _do(seat.link, how, work, *arguments, **named)
+                result = _do(seat, end, how, work, *arguments, **named)
+            except _UndoneError:
+                self._undo(seat, how)
+                continue
             except self._error as error:
                 self.watch.leave(seat.watched)
                 if not (self._recover(seat, error, how) and time.monotonic() < end):
@@ -211,7 +236,7 @@ class Connections:
         """End a transaction that raised, and keep the connection if that works."""
         self.watch.leave(seat.watched)
         try:
-            if how:
+            if how or seat.link.dialect.is_sqlite:
                 self.watch.enter(seat.watched, time.monotonic() + self._seconds)
                 seat.link.run("ROLLBACK")
                 self.watch.leave(seat.watched)
@@ -271,8 +296,16 @@ class Connections:
 
 
 def _do(
-    link: Link, how: str, work: Work[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    seat: Seat,
+    end: float,
+    how: str,
+    work: Work[Arguments, Result],
+    *arguments: Arguments.args,
+    **named: Arguments.kwargs,
 ) -> Result:
+    link = seat.link
+    if link.dialect.is_sqlite:
+        return _do_alone(seat, end, how, work, *arguments, **named)
     if not how:
         return work(link, *arguments, **named)
     if how == "write":
@@ -284,11 +317,53 @@ def _do(
     return result
 
 
+def _do_alone(
+    seat: Seat,
+    end: float,
+    how: str,
+    work: Work[Arguments, Result],
+    *arguments: Arguments.args,
+    **named: Arguments.kwargs,
+) -> Result:
+    """Do work where there is one writer at a time: always in a transaction, which can be undone."""
+    link = seat.link
+    underway.enter(seat)
+    try:
+        link.run(link.dialect.begin if how == "write" else "BEGIN")
+        result = work(link, *arguments, **named)
+        if not seat.is_undone:  # else what was done since then would be committed alone
+            _commit(seat, end)
+        if not seat.is_undone:  # just before that COMMIT, which then committed nothing
+            return result
+    except Exception:
+        if not seat.is_undone:
+            raise
+    finally:
+        underway.leave(seat)
+    raise _UndoneError
+
+
+def _commit(seat: Seat, end: float) -> None:
+    """Commit; where readers are in the way, they end soon, and SQLite lets no others begin meanwhile.
+
+    What is written goes to the file now only, unless the journal is a write-ahead log (SQLite, "File Locking", §5).
+    """
+    pause = SHORTEST_PAUSE
+    while not seat.is_undone:
+        try:
+            seat.link.run("COMMIT")
+        except Exception as error:
+            if seat.is_undone or not (is_lock_trouble(error) and time.monotonic() < end):
+                raise
+        else:
+            return
+        time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
 def _begin_reading(link: Link) -> None:
     if link.dialect.is_postgresql:
         link.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    elif link.dialect.is_sqlite:
-        link.run("BEGIN")
     else:
         link.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         link.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")

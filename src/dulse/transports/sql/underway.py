@@ -1,0 +1,72 @@
+"""What the calling thread is in the middle of, where a database has one writer at a time.
+
+A signal's handler, or a finalizer, may use the storage while its own thread has a transaction open. On SQLite it would
+wait for a lock that nobody can give back before it returns: so that transaction is undone, and done again afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+__all__ = ["Step", "begin_again", "enter", "leave", "undo"]
+
+
+class Step(Protocol):
+    """One connection with a transaction open."""
+
+    place: str
+    process: int
+    is_undone: bool
+    """Somebody came in between and undid it."""
+    connection: Any
+    """As of the module sqlite3."""
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.steps: weakref.WeakSet[Step] = weakref.WeakSet()
+        """An exception of a handler may come before one is left, and lets go of its connection then."""
+
+
+_here = _Thread()
+
+
+def enter(step: Step) -> None:
+    """Know that the calling thread is about to begin a transaction."""
+    step.is_undone = False
+    _here.steps.add(step)
+
+
+def leave(step: Step) -> None:
+    """Know that it is over."""
+    _here.steps.discard(step)
+
+
+def undo(place: str) -> Sequence[Step]:
+    """Undo what this thread has begun in a database; gives what `begin_again` has to be called with."""
+    undone = []
+    for step in list(_here.steps):
+        if step.place == place and step.process == os.getpid() and _has_begun(step):
+            step.connection.execute("ROLLBACK")
+            step.is_undone = True
+            undone.append(step)
+    return undone
+
+
+def begin_again(steps: Sequence[Step]) -> None:
+    """Have what is left of undone work not committed statement by statement, until it is done again."""
+    for step in steps:
+        if not _has_begun(step):
+            step.connection.execute("BEGIN")
+
+
+def _has_begun(step: Step) -> bool:
+    try:
+        return bool(step.connection.in_transaction)
+    except sqlite3.ProgrammingError:  # the connection is closed
+        return False
