@@ -1,4 +1,4 @@
-"""Fail-overs under publish: nothing is lost that the servers themselves have not lost, and nothing comes twice."""
+"""Fail-overs under publish and under consume: nothing is lost that the servers themselves have not lost."""
 
 from __future__ import annotations
 
@@ -73,6 +73,36 @@ def check(url: str, options: dict[str, Any], master: Callable[[], RedisServer]) 
     assert found == list(range(2 * COUNT))
 
 
+def check_consuming(url: str, options: dict[str, Any], master: Callable[[], RedisServer]) -> None:
+    """Kill the master when half is consumed: no more comes again than was not acknowledged, or not to the replica."""
+    found: list[int] = []
+    work = dulse.Queue("orders")
+    with dulse.Connection(url, transport_options={**options, "lease": 2}) as connection:
+        work(connection.default_channel).declare()
+        with connection.Producer() as producer:
+            for number in range(COUNT):
+                producer.publish(number, routing_key="orders")
+            producer.flush()
+        replicated(master())
+
+        def take(body: int, message: Any) -> None:
+            found.append(body)
+            message.ack()
+            if len(found) == COUNT // 2:
+                master().kill()
+
+        consumer = connection.Consumer([work], callbacks=[take], prefetch_count=10)
+        with consumer:
+            end = time.monotonic() + 60
+            while not set(range(COUNT)) <= set(found):
+                assert time.monotonic() < end, f"{COUNT - len(set(found))} are missing"
+                try:
+                    connection.drain_events(timeout=1)
+                except (TimeoutError, errors.OperationalError):
+                    continue
+    assert len(found) < COUNT + 100
+
+
 def test_a_master_of_sentinels_is_killed(redis_sentinels: RedisSentinels) -> None:
     options = {"master_name": redis_sentinels.name, "global_keyprefix": f"failover {time.time()} "}
     check(redis_sentinels.url, options, lambda: redis_sentinels.master)
@@ -82,3 +112,14 @@ def test_the_node_of_a_cluster_that_has_the_broker_is_killed(redis_cluster: Redi
     prefix = f"failover {time.time()} "
     key = tagged(prefix)
     check(redis_cluster.url, {"global_keyprefix": prefix}, lambda: redis_cluster.master_of(key))
+
+
+def test_a_master_of_sentinels_is_killed_under_a_consumer(redis_sentinels: RedisSentinels) -> None:
+    options = {"master_name": redis_sentinels.name, "global_keyprefix": f"consumed {time.time()} "}
+    check_consuming(redis_sentinels.url, options, lambda: redis_sentinels.master)
+
+
+def test_the_node_of_a_cluster_that_has_the_broker_is_killed_under_a_consumer(redis_cluster: RedisCluster) -> None:
+    prefix = f"consumed {time.time()} "
+    key = tagged(prefix)
+    check_consuming(redis_cluster.url, {"global_keyprefix": prefix}, lambda: redis_cluster.master_of(key))

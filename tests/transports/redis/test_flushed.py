@@ -102,14 +102,16 @@ def test_a_publisher_that_others_have_healed_goes_on(redis_server: RedisServer, 
     assert found.payload == "two"
 
 
+@pytest.mark.parametrize("command", [("flushall",), ("unlink", "dulse.group:q/work")], ids=["flushed", "evicted"])
 def test_a_consumer_is_told_that_its_queue_is_gone_and_goes_on_when_it_is_declared(
-    redis_server: RedisServer, connection: Connection
+    redis_server: RedisServer, connection: Connection, command: tuple[str, ...]
 ) -> None:
     with connection.Consumer(WORK) as consumer:
         published(connection.Producer(), "one", "here")
         (first,) = consumer.messages(limit=1, timeout=PATIENCE)
         assert first.payload == "one"
-        redis_server.cli("flushall")
+        first.ack()
+        redis_server.cli(*command)
         began = time.monotonic()
 
         with pytest.raises(errors.ConsumerCancelled, match="'work'"):
