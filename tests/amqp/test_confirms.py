@@ -120,6 +120,33 @@ def test_a_message_sent_in_pieces_is_finished_before_the_next_begins() -> None:
     assert window.remainder() == b"gh"
 
 
+def test_what_was_sent_in_pieces_does_not_count_for_what_is_published_next() -> None:
+    window = Window()
+    window.entries.append(b"abcdef")
+    window.sent.append(2)
+    window.extra.append(4)
+    assert (window.remainder(), window.begin_next()) == (b"", None)
+    window.entries.append(b"ghijkl")  # by the short way
+    window.sent.append(1)
+    assert window.remainder() == b"hijkl"
+
+
+def test_what_was_begun_is_sent_to_its_end_by_itself() -> None:
+    window = Window()
+    window.entries += [b"ab", b"cdef", b"gh"]
+    window.sent += [2, 1]
+    assert window.begun(tried=False) == (b"def", [2, 4])
+
+
+def test_what_the_socket_has_refused_comes_again_as_it_was() -> None:
+    window = Window()
+    window.entries += [b"ab", b"cdef"]
+    assert window.begun(tried=True) == (b"ab", [2])
+    row = window.begin_row()
+    assert window.begun(tried=True) == (row, [2, 4])
+    assert window.begun(tried=False) == (b"", [])
+
+
 def test_when_all_were_tried_there_is_no_next() -> None:
     assert (full(2).begin_next(), Window().begin_next(), Window().remainder()) == (None, None, b"")
 

@@ -119,11 +119,9 @@ class Window:
         Its first try goes to `sent`, further ones go to `extra`. Call it when `remainder` is empty.
         """
         count = len(self.sent)
-        if count == len(self.entries):
-            return None
-        if self.extra:
+        if self.extra:  # first of all: what is published next by the short way has none
             self.sent[-1], self.extra = len(self.entries[count - 1]), []
-        return self.entries[count]
+        return self.entries[count] if count < len(self.entries) else None
 
     def begin_row(self) -> bytes:
         """Give several entries that were never tried in one piece, for one call; nothing: there are no small ones.
@@ -156,6 +154,25 @@ class Window:
             sent.append(min(taken, len(entry)))
             taken -= len(entry)
         self.sent, self.extra, self.given, self.row = sent, [], [], b""
+
+    def begun(self, *, tried: bool) -> tuple[bytes, list[int]]:
+        """Give the bytes that have to be sent so that no message is torn, and `sent` as it is when they are.
+
+        `tried`: the socket has refused what is next and, as TLS does, wants the very same bytes again.
+        """
+        self.take_row()
+        rest, sent = self.remainder(), self.sent.copy()
+        if rest:
+            sent[-1] = len(self.entries[len(sent) - 1])
+        elif tried:
+            fresh = self.entries[len(sent) :]
+            rest = self.row or (fresh[0] if fresh else b"")
+            left = len(rest)
+            for entry in fresh:
+                if left > 0:
+                    sent.append(len(entry))
+                    left -= len(entry)
+        return rest, sent
 
     def is_settled(self, tag: int) -> bool:
         """Tell whether the broker has answered for a message."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401 - before the forks: who is to die soon shall have begun
 
+from dulse.model.parameters import parse_url
 from dulse.testing.killing import Failpoint, die, mortal
 from dulse.transport import Driver
 from dulse.transports import sql_driver
@@ -23,9 +24,9 @@ def broker_url(_store: str, folder: Path) -> str:
 
 
 def mortal_driver(_store: str, failpoint: Failpoint) -> Driver:
-    """Serve databases by the code that ships, over a storage that dies."""
+    """Serve databases by the code that ships, over a storage that dies; under the name that the URL has."""
     return virtual_driver(
-        "sql",
+        parse_url(broker_url("", Path(sys.argv[1]))).transport,
         sql_driver.SQLOptions,
         lambda settings, options: mortal(sql_driver._storage(settings, options), failpoint),
         in_threads,

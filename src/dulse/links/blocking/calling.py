@@ -12,13 +12,13 @@ from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
 from dulse.amqp.method import Method
-from dulse.amqp.methods import confirm
+from dulse.amqp.methods import basic, confirm
 from dulse.links.amqp_problems import unconfirmed
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import Line
 from dulse.links.blocking.port import Port
 from dulse.links.blocking.publishing import Publishing
-from dulse.links.blocking.sending import push, write_acks
+from dulse.links.blocking.sending import adopt_late, finish_begun, push, write_acks
 from dulse.model.commands import Command
 
 if TYPE_CHECKING:
@@ -80,7 +80,12 @@ class Calling(Publishing):
 
         self._call(lambda engine: engine.open_channel(reserved=line.ports), timeout, then=opened)
         if made[0].confirms:
-            self.call(made[0], confirm.Select(), timeout)
+            try:
+                self.call(made[0], confirm.Select(), timeout)
+            except BaseException:
+                with line.lock:
+                    self._give_up_port(made[0])
+                raise
         return made[0]
 
     def call(
@@ -112,31 +117,46 @@ class Calling(Publishing):
     ) -> Expected:
         line = self._line
         deadline = self.deadline(timeout)
-        for attempt in range(_ATTEMPTS):
+        left = _ATTEMPTS
+        while True:
             asking = _Asking(line, ask, port, then)
-            done = turns.wait(line, asking.look, deadline, self.broke)
+            try:
+                done = turns.wait(line, asking.look, deadline, self.broke)
+            except BaseException:
+                self._abandon(asking.expected)
+                raise
             self.attend()
             if not done or asking.expected is None:
                 raise self._abandoned(asking.expected)
             error = asking.expected.error
             if error is None:
                 return asking.expected
-            lost = isinstance(error, errors.ConnectionLost) and not line.is_over
-            if not (again and lost) or attempt == _ATTEMPTS - 1:
+            left -= 1
+            lost = isinstance(error, errors.ConnectionLost) and not line.is_over and left > 0
+            if not again or not (lost or self._is_of_a_message(error, port)):
                 raise error
-        raise line.why_not()
+
+    def _is_of_a_message(self, error: Exception, port: Port | None) -> bool:
+        """Tell whether a call was cut off because a message had its channel closed, which comes back."""
+        if port is None or not port.is_open or not isinstance(error, errors.ChannelError):
+            return False
+        return error.method == basic.Publish.name
 
     def _abandoned(self, expected: Expected | None) -> Exception:
         """Give up a call whose time is over; gives the error to raise."""
         line = self._line
-        with line.lock:
-            if expected is not None and not expected.done:
-                line.abandoned.append(expected)
+        self._abandon(expected)
         what = expected.method.name if expected is not None else "what was asked"
         if line.is_broken:
             text = f"the connection is lost ({line.error}) and could not be replaced before {what} had to be answered"
             return errors.make(errors.Reconnecting, text)
         return errors.make(errors.DeadlineExceeded, f"the broker did not answer {what} in time")
+
+    def _abandon(self, expected: Expected | None) -> None:
+        """Have what a call wanted taken back when it is answered."""
+        with self._line.lock:
+            if expected is not None and not expected.done:
+                self._line.abandoned.append(expected)
 
     def check(self, timeout: float | None = None) -> None:
         """Do one round trip to the broker."""
@@ -151,10 +171,14 @@ class Calling(Publishing):
 
     def report_unconfirmed(self, port: Port) -> None:
         """Let go of what a channel has in flight, and keep that for who is told of it; under the lock."""
+        adopt_late(port)
         for each in port.unconfirmed() if port.confirms else []:
-            port.fail(each, unconfirmed(each.data, "the connection was closed before"))
+            port.fail(each, unconfirmed(each.data, "it was closed before"))
+        finish_begun(self._line, port)
         port.window.restart([])
         port.recheck = None
+        port.is_mending = False
+        port.generation += 1
 
     def take_ready(self, port: Port, consumer_tag: str | None = None) -> list[Delivery]:
         """Take out what was not handed over; under the lock."""
@@ -180,11 +204,33 @@ class Calling(Publishing):
             self.await_confirms(timeout, port)
         finally:
             with line.lock:
-                ready, engine = port.is_ready, line.engine
-                port.shut(None)
-                self.take_ready(port)
-                line.remembered.close_channel(port.number)
-                line.ports.pop(port.number, None)
-                self.report_unconfirmed(port)
-            if ready and engine is line.engine and line.is_open:
-                self._call(lambda engine: engine.close_channel(port.number), timeout, again=False)
+                closing = self._give_up_port(port)
+            line.tell()
+            if closing is not None:
+                self._await_close(closing, timeout)
+
+    def _give_up_port(self, port: Port) -> Expected | None:
+        """Close a channel for the program, and at the broker; under the lock."""
+        line = self._line
+        port.shut(None)
+        self.take_ready(port)
+        self.report_unconfirmed(port)
+        if line.ports.get(port.number) is not port:
+            return None
+        line.remembered.close_channel(port.number)
+        del line.ports[port.number]
+        engine = line.engine
+        if not line.is_open or engine is None or not engine.is_channel_open(port.number):
+            return None
+        return engine.close_channel(port.number)
+
+    def _await_close(self, closing: Expected, timeout: float | None) -> None:
+        line = self._line
+
+        def look() -> bool:
+            push(line)
+            return closing.done
+
+        if not turns.wait(line, look, self.deadline(timeout), self.broke):
+            raise self._abandoned(closing)
+        self.attend()

@@ -47,9 +47,9 @@ class Delivering(Delaying):
                     if line.ready:
                         event = line.ready[0]
                         del line.ready[0]  # without a call in between: no signal handler strikes there
+                        callback = self._receiver(event)
                 if event is None:
-                    event = self._await_event(None if timeout is None else now + timeout, timeout)
-                callback = self._receiver(event)
+                    event, callback = self._await_event(None if timeout is None else now + timeout, timeout)
                 if callback is None:
                     event = None
         except BaseException:
@@ -58,7 +58,7 @@ class Delivering(Delaying):
         callback(event.argument if type(event) is Call else event)
 
     def _receiver(self, event: Delivery | Call) -> Callable[[Any], Any] | None:
-        """Give who is to be called with an event; None: nobody, or not now."""
+        """Give who is to be called with an event; None: nobody, or not now. Under the lock: its tag is of now."""
         if type(event) is Call:
             return event.callback
         # Subscripts and no calls: each message comes by here.
@@ -86,9 +86,12 @@ class Delivering(Delaying):
             with line.lock:
                 line.ready.appendleft(event)
 
-    def _await_event(self, deadline: float | None, timeout: float | None) -> Delivery | Call:
+    def _await_event(
+        self, deadline: float | None, timeout: float | None
+    ) -> tuple[Delivery | Call, Callable[[Any], Any] | None]:
         line = self._line
         found: list[Delivery | Call] = []
+        receiver: Callable[[Any], Any] | None = None
         with line.lock:
             if line.beacon is not None and not line.ready:
                 line.beacon.clear()
@@ -96,11 +99,13 @@ class Delivering(Delaying):
             turns.glance(line, self.broke)
 
         def look() -> bool:
+            nonlocal receiver
             if line.limited:
                 self._release()
             if line.ready:
                 found.append(line.ready[0])
                 del line.ready[0]
+                receiver = self._receiver(found[0])
                 return True
             if line.is_over:
                 raise line.why_not()
@@ -117,7 +122,7 @@ class Delivering(Delaying):
             raise
         if not found:
             raise errors.make(errors.DeadlineExceeded, f"no message within {timeout} seconds")
-        return found[0]
+        return found[0], receiver
 
     def consume(
         self,
@@ -135,7 +140,9 @@ class Delivering(Delaying):
         try:
             self.call(port, method, timeout, lambda _: self._line.remembered.consume(port.number, method))
         except BaseException:
-            port.consumers.pop(method.consumer_tag, None)
+            # Else it is cancelled as soon as it is there, and what it is given goes back.
+            if not any(each.method is method for each in self._line.abandoned):
+                port.consumers.pop(method.consumer_tag, None)
             raise
 
     def cancel(self, port: Port, consumer_tag: str, timeout: float | None = None) -> None:
@@ -161,11 +168,7 @@ class Delivering(Delaying):
 
     def recover(self, port: Port, timeout: float | None = None) -> None:
         """Give back all that a channel was handed and has not settled."""
-        with self._line.lock:
-            newest = port.acks.newest
         self.call(port, basic.Recover(requeue=True), timeout)
-        with self._line.lock:
-            port.acks.settle_all(newest)
 
     def set_flow(self, port: Port, active: bool) -> None:
         """Pause handing over what comes on a channel, or go on.
@@ -256,13 +259,3 @@ class Delivering(Delaying):
     def drop_stale(self, port: Port, delivery_tag: int) -> None:
         """Drop an acknowledgement of a delivery that came by a lost connection: the broker delivers it again."""
         _logger.debug("%r: delivery %d came by a connection that was lost; it comes again", port, delivery_tag)
-
-    def refuse(self, port: Port, problem: Exception) -> None:
-        """Close a channel because of the caller's mistake, as the broker would; called under the lock."""
-        line = self._line
-        port.shut(problem)
-        line.ports.pop(port.number, None)
-        line.remembered.close_channel(port.number)
-        self.take_ready(port)
-        if line.is_open and line.engine is not None:
-            line.engine.close_channel(port.number)

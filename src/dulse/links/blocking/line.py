@@ -90,6 +90,8 @@ class Line:
         """Channels that the broker has closed, until somebody attends to it."""
         self.problems: deque[tuple[Port, bytes | None, Exception]] = deque()
         """What the broker did not take, before it is logged."""
+        self.tellers: list[int] = []
+        """The threads that log and tell of what the broker did not take; each adds and removes itself."""
         self.told: list[tuple[Port, Exception]] = []
         """The same after that, for the next flush to raise."""
 

@@ -23,7 +23,7 @@ from dulse.links.blocking.handshake import shake_hands
 from dulse.links.blocking.line import Line
 from dulse.links.blocking.mending import Mender
 from dulse.links.blocking.port import Port
-from dulse.links.blocking.sending import forget_sent, push
+from dulse.links.blocking.sending import adopt_late, finish_begun, forget_sent, push
 from dulse.links.blocking.stream import Stream
 from dulse.links.blocking.tending import Tending
 from dulse.links.keeper import keeper
@@ -246,8 +246,24 @@ class Link(Delivering):
             line.endings.remove(each)
             self._end_port(*each)
 
+    def refuse(self, port: Port, problem: Exception) -> None:
+        """Close a channel because of the caller's mistake, as the broker would; called under the lock."""
+        line = self._line
+        if line.inside:  # in a signal handler, which struck where this cannot be done
+            port.is_ready = False
+            line.endings.append((port, problem))
+        elif port.is_mending:
+            self.take_ready(port)
+            port.shut(problem)
+            port.refuge_of = port  # its messages go on being looked through
+            for tag in list(line.remembered.channels[port.number].consumers):
+                line.remembered.cancel(port.number, tag)
+        else:
+            self._end_port(port, problem)
+            self._mend()
+
     def _end_port(self, port: Port, problem: Exception) -> None:
-        """Attend to a channel that the broker has closed; under the lock."""
+        """Attend to a channel that the broker has closed, or that a mistake has to close; under the lock."""
         line = self._line
         self.take_ready(port)
         deeds = port.turn(closing(problem, len(port.window) if port.confirms else 0))
@@ -258,7 +274,10 @@ class Link(Delivering):
             line.remembered.close_channel(port.number)
             line.ports.pop(port.number, None)
             port.shut(problem)
+            if line.is_open and line.engine is not None and line.engine.is_channel_open(port.number):
+                line.engine.close_channel(port.number)
         if Deed.MOVE in deeds:
+            adopt_late(port)
             if not port.window.entries or line.engine is None or not line.is_open:
                 return
             port = self._refuge(port)
@@ -272,12 +291,13 @@ class Link(Delivering):
         free = (each for each in range(engine.channel_max or 65535, 0, -1) if not engine.is_channel_open(each))
         number = next(each for each in free if each not in line.ports)
         refuge = line.ports[number] = Port(self, line, number, Writer(number, line.frame_max))
-        refuge.is_refuge = True
+        refuge.refuge_of = port
         line.remembered.open_channel(number, confirms=True)
         moved = [
             each._replace(data=written_anew(each.data, number, line.frame_max)) for each in port.window.unconfirmed()
         ]
         refuge.window.restart(moved)
+        finish_begun(line, port)
         port.window.restart([])
         port.generation += 1
         return refuge

@@ -14,24 +14,23 @@ from random import random
 from time import monotonic
 
 from dulse import errors
-from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
-from dulse.amqp.events import Event, Told
 from dulse.amqp.expected import Expected
 from dulse.amqp.life import Action, Deed, Happening, Turn, after_round, cutting
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel
 from dulse.amqp.recheck import Recheck
-from dulse.amqp.recovery import NotRestored, Step, ask, renew, restoration
-from dulse.links.amqp_problems import unconfirmed, verdict
+from dulse.amqp.recovery import NotRestored, Step, ask, renew
+from dulse.links.amqp_problems import no_channel, unconfirmed, verdict
 from dulse.links.amqp_setup import Destination
 from dulse.links.blocking import turns
 from dulse.links.blocking.handshake import shake_hands
 from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Port
 from dulse.links.blocking.receiving import hand_out
-from dulse.links.blocking.sending import push
-from dulse.links.blocking.stream import READ_SIZE, Stream
+from dulse.links.blocking.restoring import Restoring
+from dulse.links.blocking.sending import adopt_late, finish_begun, push
+from dulse.links.blocking.stream import Stream
 from dulse.links.waiting.sync import sleep
 
 _logger = logging.getLogger(__name__)
@@ -106,14 +105,16 @@ class Mender:
         connected, engine = shake_hands(destination, monotonic() + setup.connect_timeout)
         try:
             # A broker that has just been started may take its time until it knows its queues.
-            restoring = _Restoring(connected, engine, monotonic() + setup.timeout)
+            restoring = Restoring(connected, engine, monotonic() + setup.timeout)
             refused = restoring.restore(self._line)
         except BaseException:
             connected.close()
             raise
-        self._install(connected, engine, restoring.kept, refused)
+        self._install(connected, engine, restoring, refused)
 
-    def _install(self, connected: socket.socket, engine: Engine, kept: list[Event], refused: list[NotRestored]) -> None:
+    def _install(
+        self, connected: socket.socket, engine: Engine, restored: Restoring, refused: list[NotRestored]
+    ) -> None:
         line = self._line
         with line.lock:
             if Action.LEAVE in line.turn(Happening.REPLACED):
@@ -135,12 +136,18 @@ class Mender:
                 if {Deed.RECHECK, Deed.GO_ON} & set(deeds):
                     port.hold()
                     line.broken_ports.append((port, reason))
-            engine.events = [*kept, *engine.events]
+            for number in restored.numbers:
+                if number not in line.ports and engine.is_channel_open(number):
+                    engine.close_channel(number)  # the program has closed it meanwhile
+            engine.events = [*restored.kept, *engine.events]
             self._tell_refused(refused)
         self._settle_in(engine)
         line.reconnects += 1
         if line.setup.on_reconnected is not None:
-            line.setup.on_reconnected()
+            try:
+                line.setup.on_reconnected()
+            except Exception:
+                _logger.exception("on_reconnected failed")
 
     def _settle_in(self, engine: Engine) -> None:
         line = self._line
@@ -178,6 +185,7 @@ class Mender:
     def report(self, problem: Exception) -> None:
         """Let go of what is unconfirmed, and keep it for who is told of it; under the lock."""
         for port in self._line.ports.values():
+            adopt_late(port)
             waiting = port.unconfirmed()
             port.window.restart([])
             port.recheck = None
@@ -190,22 +198,47 @@ class Mender:
         """Find the message that made the broker close a channel: send the unconfirmed ones in trials."""
         line = self._line
         with line.lock:
+            if self._is_gone(port):
+                return
             recheck = port.recheck = port.recheck or Recheck(port.window.unconfirmed(), problem)
+            finish_begun(line, port)
             port.window.restart([])
             port.is_held = False
         while self._try(port, recheck):
-            pass
+            self._tell_failed(port, recheck)
+        self._tell_failed(port, recheck)
         holds = self._holds()
         with line.lock:
-            found, recheck.failed = recheck.failed, []
-            for failed in found:
-                port.fail(failed.message, verdict(failed.message.data, failed.error))
+            if self._is_gone(port):
+                self._close_stray(port)
+                return
             if holds and line.is_open:
                 for each in recheck.remaining():  # not even an empty channel could be opened
                     port.fail(each, verdict(each.data, problem))
                 port.recheck = None
         if port.recheck is None and line.is_open:
             self._finish(port)
+
+    def _is_gone(self, port: Port) -> bool:
+        """Tell whether the program has closed the channel meanwhile; called under the lock."""
+        return self._line.ports.get(port.number) is not port
+
+    def _close_stray(self, port: Port) -> None:
+        """Close what was opened for a channel that the program has closed meanwhile; under the lock."""
+        line = self._line
+        engine = line.engine
+        if port.number not in line.ports and line.is_open and engine and engine.is_channel_open(port.number):
+            engine.close_channel(port.number)
+            push(line)
+
+    def _tell_failed(self, port: Port, recheck: Recheck) -> None:
+        with self._line.lock:
+            found, recheck.failed = recheck.failed, []
+            for failed in found:
+                port.fail(failed.message, verdict(failed.message.data, failed.error))
+        if found:
+            self._told()
+            self._line.tell()
 
     def _holds(self) -> bool:
         """Tell whether there is a connection still, after attending to what may have ended it meanwhile."""
@@ -224,17 +257,17 @@ class Mender:
             recheck.lost()
             return False
         with line.lock:
+            if self._is_gone(port):
+                return False
             port.window.restart(trial, recheck.next_tag - len(trial))
             first = port.window.base
             push(line)
-        ended = turns.wait(line, lambda: self._is_over(port), None, self._broke)
+        turns.wait(line, lambda: self._is_over(port), None, self._broke)
         self._holds()
         with line.lock:
-            left = {each.tag - first for each in port.window.unconfirmed()} if ended else set()
-            for place in range(len(trial)):
-                if place not in left:
-                    recheck.confirm(first + place, multiple=False)
-            port.window.restart([], recheck.next_tag)
+            if self._is_gone(port):
+                return False
+            self._count_confirmed(port, recheck, range(first, recheck.next_tag))
             endings = [each for each in line.endings if each[0] is port]
             for each in endings:
                 line.endings.remove(each)
@@ -252,12 +285,21 @@ class Mender:
                 port.window.restart([])
         return True
 
+    def _count_confirmed(self, port: Port, recheck: Recheck, tags: range) -> None:
+        """Tell which of these messages the broker has answered for, and empty the window; under the lock."""
+        left = {each.tag for each in port.window.unconfirmed()}
+        for tag in tags:
+            if tag not in left:
+                recheck.confirm(tag, multiple=False)
+        finish_begun(self._line, port)
+        port.window.restart([], recheck.next_tag)
+
     def _is_over(self, port: Port) -> bool:
         line = self._line
         if not line.is_open:
             return True
         push(line)
-        return not port.window.entries or any(each[0] is port for each in line.endings)
+        return not port.window.entries or self._is_gone(port) or any(each[0] is port for each in line.endings)
 
     def _open_again(self, port: Port) -> bool:
         """Open the channel of a port again unless it is open; False: it could not be."""
@@ -278,6 +320,8 @@ class Mender:
             if asked:
                 return asked[0].done
             engine = line.need_engine()
+            if self._is_gone(port):
+                raise no_channel(port.number, port.closed_by)
             asked.append(ask(engine, Step(port.number, method)))
             push(line)
             return asked[0].done
@@ -291,9 +335,6 @@ class Mender:
     def _finish(self, port: Port) -> None:
         """Let a port go on, with its consumers but for those that the broker refuses."""
         line = self._line
-        if port.is_refuge:
-            self._close_refuge(port)
-            return
         opened = self._open_again(port)
         while opened:
             refused = self._start_consumers(port)
@@ -306,7 +347,11 @@ class Mender:
             opened = self._open_again(port)
         self._holds()
         with line.lock:
-            if opened and line.is_open and line.engine is not None:
+            if self._is_gone(port):
+                self._close_stray(port)
+            elif port.refuge_of is not None:
+                self._close_refuge(port)
+            elif opened and line.is_open and line.engine is not None:
                 port.resume(line.engine.writer(port.number))
             elif line.is_open:
                 port.is_mending = False
@@ -328,51 +373,12 @@ class Mender:
     def _close_refuge(self, port: Port) -> None:
         line = self._line
         with line.lock:
+            if self._is_gone(port) or not line.is_open:
+                return
             port.is_mending = False
-            line.ports.pop(port.number, None)
+            port.generation += 1
+            del line.ports[port.number]
             line.remembered.close_channel(port.number)
             if line.engine is not None and line.engine.is_channel_open(port.number):
                 line.engine.close_channel(port.number)
                 push(line)
-
-
-class _Restoring:
-    """Goes through the steps that make a new connection what the lost one was, before anybody else uses it."""
-
-    def __init__(self, connected: socket.socket, engine: Engine, deadline: float) -> None:
-        self._socket = connected
-        self._engine = engine
-        self._deadline = deadline
-        self.kept: list[Event] = []
-        """What came meanwhile for others."""
-
-    def restore(self, line: Line) -> list[NotRestored]:
-        """Do it; raises what is worth another connection."""
-        with line.lock:
-            steps = restoration(line.remembered)
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(self._do(step))
-        except StopIteration as done:
-            refused: list[NotRestored] = done.value
-            return refused
-
-    def _do(self, step: Step) -> Exception | None:
-        expected = ask(self._engine, step)
-        while not expected.done:
-            try:
-                self._socket.settimeout(max(0.001, self._deadline - monotonic()))
-                self._socket.sendall(self._engine.data_to_send())
-                data = self._socket.recv(READ_SIZE)
-            except TimeoutError as late:
-                text = f"the broker did not answer {step.method.name} on channel {step.channel} in time"
-                raise errors.make(errors.DeadlineExceeded, text) from late
-            if not data:
-                raise errors.make(errors.ConnectionLost, "the connection was lost again while it was being restored")
-            self.kept += [
-                each
-                for each in self._engine.receive(data)
-                if isinstance(each, Delivery) or (isinstance(each, Told) and isinstance(each.method, basic.Cancel))
-            ]
-        return expected.error

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 class Awaiting:
     """A publisher who waits for the broker's answer to one message."""
 
-    __slots__ = ("done", "problem")
+    __slots__ = ("done", "is_left", "problem")
 
     def __init__(self) -> None:
         self.done = False
+        self.is_left = False
+        """Nobody waits any more: what goes wrong is told otherwise."""
         self.problem: Exception | Returned | None = None
 
 
@@ -65,8 +67,8 @@ class Port:
         """What is in the window is not to be sent yet."""
         self.recheck: Recheck | None = None
         """How far the looking through has got."""
-        self.is_refuge = False
-        """It has no user, and is closed when its messages are confirmed."""
+        self.refuge_of: Port | None = None
+        """It has no user any more: it sends the messages of this one, perhaps itself, and is closed then."""
         self.late: deque[bytes] = deque()
         """Messages of nested calls, which join the window later."""
         self.acks = Acknowledgements(number)
@@ -109,7 +111,7 @@ class Port:
             return
         line = self._line
         size = len(data)
-        tag = 0
+        tag = generation = 0
         with line.lock:
             room = line.room - size - COST
             if room >= 0 and self.is_ready and not line.inside:
@@ -131,8 +133,8 @@ class Port:
                     raise
                 finally:
                     line.inside = False
-                tag = window.last
-        self.link.publish_slowly(self, data, tag, timeout)
+                tag, generation = window.last, self.generation
+        self.link.publish_slowly(self, data, tag, generation, timeout)
 
     def publish_many(self, messages: Sequence[Outgoing], timeout: float | None = None) -> None:
         """Send messages in order; those whose confirms are waited for are waited for together."""
@@ -172,10 +174,10 @@ class Port:
         """Keep what went wrong with a message for who waits for it, or else for whoever comes; under the lock."""
         if isinstance(problem, errors.NotFound):
             self._line.remembered.ladder.forget()  # it may be of that that something is gone
-        if isinstance(message.token, Awaiting):
+        if isinstance(message.token, Awaiting) and not message.token.is_left:
             message.token.problem, message.token.done = problem, True
         else:
-            self._line.problems.append((self, message.data, problem))
+            self._line.problems.append((self.refuge_of or self, message.data, problem))
 
     # -------------------------------------------------------------------------------------------- settle
 
@@ -248,6 +250,19 @@ class Port:
         consumer = self.consumers.pop(tag, None)
         if consumer is not None and consumer.on_cancel is not None:
             consumer.on_cancel(tag)
+
+    def forget_consumer(self, tag: str) -> None:
+        """Know that a consumer has ended of which nobody knows; called in a drain."""
+        self.consumers.pop(tag, None)
+
+    def turn_away(self, tag: str) -> None:
+        """Give back what a consumer gets whose start took too long; under the lock."""
+        consumer = self.consumers.get(tag)
+        if consumer is not None and not consumer.no_ack:
+            consumer.on_delivery = self._return
+
+    def _return(self, delivery: Delivery) -> None:
+        self.reject(delivery.delivery_tag, requeue=True)
 
     def shut(self, reason: Exception | None) -> None:
         """Be closed; called under the lock."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from threading import get_ident
 from time import monotonic
 
 from dulse import errors
 from dulse.amqp.confirms import MOST_IN_ROW
 from dulse.amqp.messages import written_anew
-from dulse.links.amqp_problems import raise_oldest, tell, unroutable
+from dulse.links.amqp_problems import raise_first, raise_oldest, tell, unroutable
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
@@ -38,15 +39,15 @@ class Publishing:
         """Do what came up while others were busy."""
         raise NotImplementedError
 
-    def publish_slowly(self, port: Port, data: bytes, tag: int, timeout: float | None) -> None:
-        """Publish where the short way was shut; `tag` is not 0 if the message is in the window already."""
-        self._place(port, data, tag, timeout, None)
+    def publish_slowly(self, port: Port, data: bytes, tag: int, generation: int, timeout: float | None) -> None:
+        """Publish where the short way was shut; `tag` is not 0 if the message is in this window already."""
+        self._place(port, data, timeout, None, tag, generation)
 
     def publish_and_wait(self, port: Port, data: bytes, timeout: float | None) -> None:
         """Publish, and wait for the broker's answer to this very message."""
         deadline = self.deadline(timeout)
         awaiting = Awaiting()
-        placing = self._place(port, data, 0, timeout, awaiting)
+        placing = self._place(port, data, timeout, awaiting)
         if placing is None or not port.confirms:
             return
         self._await_confirm(port, placing, awaiting, deadline)
@@ -58,7 +59,7 @@ class Publishing:
         while done < len(messages):
             done += self._place_row(port, messages[done : done + MOST_IN_ROW])
             left = None if timeout is None else max(0.0, deadline - monotonic())
-            self._place(port, messages[done], 0, left, None)  # which waits, if there is need to
+            self._place(port, messages[done], left, None)  # which waits, if there is need to
             done += 1
 
     def _place_row(self, port: Port, messages: Sequence[bytes]) -> int:
@@ -86,30 +87,47 @@ class Publishing:
     def publish_together(self, port: Port, messages: Sequence[bytes], timeout: float | None) -> None:
         """Publish many in order, and wait until the broker has answered for all of them."""
         deadline = self.deadline(timeout)
-        placed: list[tuple[_Placing, Awaiting]] = []
-        for data in messages:
-            awaiting = Awaiting()
-            placing = self._place(port, data, 0, max(0.0, deadline - monotonic()), awaiting)
-            if placing is not None and port.confirms:
-                placed.append((placing, awaiting))
+        placed: deque[tuple[_Placing, Awaiting]] = deque()
         problems: list[Exception] = []
-        for placing, awaiting in placed:
-            try:
-                self._await_confirm(port, placing, awaiting, deadline)
-            except errors.PublishError as problem:
-                problems.append(problem)
-        if problems:
-            raise problems[0]
+        try:
+            for data in messages:
+                awaiting = Awaiting()
+                placing = self._place(port, data, max(0.0, deadline - monotonic()), awaiting)
+                if placing is not None and port.confirms:
+                    placed.append((placing, awaiting))
+            while placed:
+                try:
+                    self._await_confirm(port, *placed.popleft(), deadline)
+                except errors.DulseError as problem:
+                    problems.append(problem)
+        finally:
+            for _, awaiting in placed:
+                self._leave(port, awaiting)
+        raise_first(problems)
 
     def _await_confirm(self, port: Port, placing: _Placing, awaiting: Awaiting, deadline: float) -> None:
-        if not turns.wait(self._line, lambda: awaiting.done or placing.is_settled(), deadline, self.broke):
+        try:
+            done = turns.wait(self._line, lambda: awaiting.done or placing.is_settled(), deadline, self.broke)
+            self.attend()
+        except BaseException:
+            self._leave(port, awaiting)
+            raise
+        if not done:
+            self._leave(port, awaiting)
             text = "the broker did not confirm a message in time; it may have it all the same"
             raise errors.make(errors.DeadlineExceeded, text)
-        self.attend()
         if isinstance(awaiting.problem, Returned):
             self._give_back(port, awaiting.problem)
         elif awaiting.problem is not None:
             raise awaiting.problem
+
+    def _leave(self, port: Port, awaiting: Awaiting) -> None:
+        """Wait no more for the broker's answer to a message; what it did not take is told otherwise."""
+        with self._line.lock:
+            problem, awaiting.is_left = awaiting.problem, True
+            if problem is not None:
+                error = unroutable(problem) if isinstance(problem, Returned) else problem
+                self._line.problems.append((port, None, error))
 
     def _give_back(self, port: Port, back: Returned) -> None:
         if port.on_returned is None:
@@ -117,7 +135,13 @@ class Publishing:
         port.on_returned(back)
 
     def _place(
-        self, port: Port, data: bytes, tag: int, timeout: float | None, awaiting: Awaiting | None
+        self,
+        port: Port,
+        data: bytes,
+        timeout: float | None,
+        awaiting: Awaiting | None,
+        tag: int = 0,
+        generation: int = 0,
     ) -> _Placing | None:
         """Bring a message into the window and to the kernel; None if a nested call left it for others to send."""
         line = self._line
@@ -126,7 +150,8 @@ class Publishing:
             port.late.append(data)
             line.spend()
             return None
-        placing = _Placing(line, port, data, tag, awaiting)
+        placing = _Placing(line, port, data, awaiting)
+        placing.found(tag, generation)
         turns.glance(line, self.broke)
         self.attend()
         deadline = self.deadline(line.setup.write_timeout if timeout is None else timeout)
@@ -136,6 +161,8 @@ class Publishing:
                 continue
             with line.lock:
                 placing.withdraw()
+            if awaiting is not None:
+                self._leave(port, awaiting)
             raise errors.make(errors.DeadlineExceeded, "the message could not be sent in time; it may still arrive")
         line.wake_keeper()
         return placing
@@ -147,12 +174,14 @@ class Publishing:
         line = self._line
 
         def settled() -> bool:
-            ports = [port] if port is not None else list(line.ports.values())
+            ports = [each for each in line.ports.values() if port is None or port in {each, each.refuge_of}]
             if line.is_open:
                 push(line)
                 forget_sent(line)
             elif not line.is_broken:
                 return True
+            if any(each != get_ident() for each in line.tellers):
+                return False  # what is raised has been told of before
             if any(each.window.entries or each.late or each.is_mending for each in ports):
                 return False
             return port is not None or not has_unsent(line)
@@ -194,20 +223,28 @@ class Publishing:
                 port, data, problem = line.problems.popleft()
                 if len(line.told) < _MOST_TOLD:
                     line.told.append((port, problem))
-            tell(line.setup, data, problem)
+                line.tellers.append(get_ident())
+            try:
+                tell(line.setup, data, problem)
+            finally:
+                line.tellers.remove(get_ident())
+                line.tell()
 
 
 class _Placing:
     """One message on its way into the window and out; `look` is called under the lock until it is with the kernel."""
 
-    def __init__(self, line: Line, port: Port, data: bytes, tag: int, awaiting: Awaiting | None) -> None:
+    def __init__(self, line: Line, port: Port, data: bytes, awaiting: Awaiting | None) -> None:
         self._line = line
         self._port = port
         self._data = data
         self._awaiting = awaiting
         self._blocked_since: float | None = None
-        self._tag = tag
-        self._generation = port.generation
+        self._tag = self._generation = 0
+
+    def found(self, tag: int, generation: int) -> None:
+        """Know where in which window it is already; 0: it is not."""
+        self._tag, self._generation = tag, generation
 
     @property
     def is_blocked(self) -> bool:
@@ -285,8 +322,10 @@ class _Placing:
 
     def withdraw(self) -> None:
         """Take the message back if none of it was sent and nothing came behind it; called under the lock."""
-        window = self._port.window
+        line, window = self._line, self._port.window
         is_last = self._tag > 0 and self._is_current() and window.last == self._tag
-        if is_last and len(window.sent) < len(window.entries) and not window.row:
+        # What the socket has refused for now, TLS wants again.
+        is_tried = line.stuck is self._port and line.stream is not None and line.stream.tls
+        if is_last and len(window.sent) < len(window.entries) and not window.row and not is_tried:
             window.tokens.pop(self._tag, None)
             window.entries.pop()

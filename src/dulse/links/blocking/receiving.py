@@ -12,7 +12,7 @@ from dulse.amqp.events import Arrived, Ended, Event, Replied, Told
 from dulse.amqp.life import Status
 from dulse.amqp.messages import returned
 from dulse.amqp.method import Method
-from dulse.amqp.methods import basic, connection
+from dulse.amqp.methods import basic, channel, connection
 from dulse.links.amqp_problems import described, unroutable
 from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
@@ -88,8 +88,10 @@ def _take(line: Line, event: Event, fresh: list[Delivery | Call]) -> Exception |
     if isinstance(event, Ended) and not event.channel:
         return event.error or errors.make(errors.ConnectionLost, "the connection was closed")
     if isinstance(event, Replied):
-        if event.expected in line.abandoned:
-            _give_back(line, event)
+        if isinstance(event.expected.reply, basic.RecoverOk):
+            _forget_ahead(line, event.channel, fresh)
+        elif event.expected in line.abandoned:
+            _give_back(line, event, fresh)
         return None
     if isinstance(event, Told) and not event.channel:
         _take_notice(line, event.method)
@@ -127,25 +129,58 @@ def _take_told(line: Line, port: Port, method: Method, fresh: list[Delivery | Ca
 def _take_returned(line: Line, port: Port, back: Returned, fresh: list[Delivery | Call]) -> None:
     """Give a message that no queue wanted to who waits for its confirm, which comes next."""
     for tag, token in sorted(port.window.tokens.items()):
-        if isinstance(token, Awaiting) and token.problem is None:
+        if isinstance(token, Awaiting) and token.problem is None and not token.is_left:
             sent = described(port.window.entries[tag - port.window.base])
             if (sent.body, sent.exchange, sent.routing_key) == (back.body, back.exchange, back.routing_key):
                 token.problem = back
                 return
     if port.on_returned is not None:
         fresh.append(Call(port.on_returned, back))
-    else:  # the listener has gone meanwhile
+    else:  # the listener or the publisher has gone meanwhile
         line.problems.append((port, None, unroutable(back)))
 
 
-def _give_back(line: Line, event: Replied) -> None:
-    """Put back the message of a basic.get whose caller has gone."""
-    line.abandoned.remove(event.expected)
-    reply, port = event.expected.reply, line.ports.get(event.channel)
-    if isinstance(reply, Delivery) and port is not None and isinstance(event.expected.method, basic.Get):
-        port.acks.newest = max(port.acks.newest, reply.delivery_tag)
-        if event.expected.method.no_ack:
-            port.acks.skip(reply.delivery_tag)
-        else:
-            port.acks.reject(reply.delivery_tag, requeue=True, multiple=False)
-            line.acked.append(port)
+def _forget_ahead(line: Line, number: int, fresh: list[Delivery | Call]) -> None:
+    """Drop what was sent ahead on a channel: with all that is not settled it was put back, and comes again."""
+    port = line.ports.get(number)
+    if port is None:
+        return
+
+    def is_gone(event: Delivery | Call) -> bool:
+        return isinstance(event, Delivery) and event.channel == number
+
+    gone = [each for each in (*port.aside, *line.ready, *fresh) if isinstance(each, Delivery) and is_gone(each)]
+    port.acks.settle_all(max([port.acks.newest, *(each.delivery_tag for each in gone)]))
+    port.aside, line.ready = [], deque(each for each in line.ready if not is_gone(each))
+    fresh[:] = [each for each in fresh if not is_gone(each)]
+
+
+def _give_back(line: Line, event: Replied, fresh: list[Delivery | Call]) -> None:
+    """Take back what the call wanted that this answers, and whose caller has gone."""
+    expected = event.expected
+    line.abandoned.remove(expected)
+    reply, method, engine = expected.reply, expected.method, line.engine
+    port = line.ports.get(event.channel)
+    if isinstance(method, channel.Open) and port is None and engine is not None and reply is not None:
+        engine.close_channel(event.channel)
+    elif port is None:
+        return
+    elif isinstance(method, basic.Consume) and reply is None:
+        port.consumers.pop(method.consumer_tag, None)
+    elif isinstance(method, basic.Consume) and engine is not None:
+        port.turn_away(method.consumer_tag)
+        line.abandoned.append(engine.call(port.number, basic.Cancel(method.consumer_tag)))
+    elif isinstance(method, basic.Cancel) and reply is not None:
+        line.remembered.cancel(port.number, method.consumer_tag)
+        fresh.append(Call(port.forget_consumer, method.consumer_tag))  # behind what it was given
+    elif isinstance(method, basic.Get) and isinstance(reply, Delivery):
+        _put_back(line, port, reply, no_ack=method.no_ack)
+
+
+def _put_back(line: Line, port: Port, got: Delivery, *, no_ack: bool) -> None:
+    port.acks.newest = max(port.acks.newest, got.delivery_tag)
+    if no_ack:
+        port.acks.skip(got.delivery_tag)
+    else:
+        port.acks.reject(got.delivery_tag, requeue=True, multiple=False)
+        line.acked.append(port)

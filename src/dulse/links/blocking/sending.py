@@ -37,7 +37,7 @@ def push(line: Line) -> bool:
             line.stuck = None
         for port in line.ports.values():
             if port.late and port.is_ready:
-                _adopt_late(port)
+                adopt_late(port)
             waits = engine.blocked is not None or port.is_held or not engine.is_channel_open(port.number)
             _push_window(line, port, only_begun=waits)
         if line.tail:
@@ -112,7 +112,23 @@ def _note_speech(line: Line) -> None:
         line.engine.has_spoken = True  # only where something is sent: a peer that hears nothing ends the connection
 
 
-def _adopt_late(port: Port) -> None:
+def finish_begun(line: Line, port: Port) -> None:
+    """Have what was begun of a window sent to its end, before all else, though the window is about to be emptied.
+
+    The peer waits for the rest of the frames, whatever has become of the channel.
+    """
+    window = port.window
+    tls = line.stream is not None and line.stream.tls
+    rest, sent = window.begun(tried=tls and line.stuck is port)
+    if rest:
+        tail, extra = [rest, *line.tail], list[int]()
+        line.tail, line.tail_sent, window.sent, window.extra, window.row = tail, [0], sent, extra, b""
+    if line.stuck is port:
+        line.stuck = None
+
+
+def adopt_late(port: Port) -> None:
+    """Take the messages of nested calls into the window."""
     try:
         # One call of C code, so nothing is lost or doubled however often it is interrupted.
         port.window.entries.extend(iter(port.late.popleft, None))
