@@ -177,3 +177,38 @@ def test_a_name_with_the_separator_of_priorities_is_refused(redis_server: RedisS
             storage.change({}, {(f"q/{name}", "a"): "1"})
         with pytest.raises(errors.InvalidArgument, match="separate the priorities"):
             storage.put([Put(b"1", [Target(name)])] * 2)
+
+
+@pytest.mark.parametrize("options", ["", "?confirm_publish=true", "?fleet=mixed"])
+@pytest.mark.parametrize("setting", ["proto-max-bulk-len", "client-query-buffer-limit"])
+def test_a_message_that_is_too_large_for_the_server_is_refused_and_holds_up_nobody(
+    redis_server: RedisServer, setting: str, options: str
+) -> None:
+    with configured(redis_server, setting, "2mb"), Connection(f"{redis_server.url}{options}") as connection:
+        queue = WORK(connection.default_channel)
+        queue.declare()
+        producer = connection.Producer()
+        producer.publish(b"x" * 1_500_000, routing_key="work")
+        with pytest.raises(errors.NotSupported, match=setting):
+            producer.publish(b"x" * 2_500_000, routing_key="work")
+        producer.publish(b"small", routing_key="work")
+        producer.flush(timeout=30)
+
+        assert [len(message.body) for message in iter(queue.get, None)] == [1_500_000, 5]
+
+
+def test_a_user_who_may_not_see_the_settings_can_publish_large_messages(redis_server: RedisServer) -> None:
+    redis_server.cli("acl", "setuser", "somebody", "on", f">{SECRET}", "+@all", "-config", "~*", "&*")
+    try:
+        with Connection(f"redis://somebody:{SECRET}@{redis_server.host}:{redis_server.port}") as connection:
+            queue = WORK(connection.default_channel)
+            queue.declare()
+            producer = connection.Producer()
+            producer.publish(b"x" * 1_500_000, routing_key="work")
+            producer.flush(timeout=30)
+            message = queue.get()
+            assert message is not None
+            assert len(message.body) == 1_500_000
+            message.ack()
+    finally:
+        redis_server.cli("acl", "deluser", "somebody")

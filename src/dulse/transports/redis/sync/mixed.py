@@ -15,7 +15,6 @@ from dulse.links.redis.scripts import Script
 from dulse.links.redis.settings import Settings
 from dulse.links.redis.sync.listening import Heard, ListeningLink
 from dulse.model.records import Group, Guard, Leased, Parts, Peeked, Problem, Put, Swept, Token
-from dulse.transports.redis import words
 from dulse.transports.redis.mixed.broadcasts import Broadcast, channel, marked, pattern
 from dulse.transports.redis.mixed.broadcasts import heard as broadcast
 from dulse.transports.redis.mixed.envelope import to_kombu, to_record
@@ -33,7 +32,6 @@ from dulse.transports.redis.names import SEPARATOR, ready_key
 from dulse.transports.redis.priorities import EACH, KOMBUS, Priorities
 from dulse.transports.redis.sync.storage import RedisStorage
 from dulse.transports.redis.sync.waiting import Waiting
-from dulse.virtual.storage import Move
 
 __all__ = ["MixedStorage"]
 
@@ -61,12 +59,6 @@ class MixedStorage(RedisStorage):
         self._waiting = MixedWaiting(settings, steps, self._take_in)
         self._speaks_to_all: dict[str, bool] = {}
         """By exchange, as it was read last: a route to be published by is made of what was read."""
-
-    def _said(
-        self, puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
-    ) -> tuple[Script, list[Word], words.Targets | None]:
-        script, said, targets = super()._said([*map(self._translated, puts)], guards, publisher, park)
-        return self._scripts[script.name], said, targets
 
     def put(
         self,
@@ -99,8 +91,8 @@ class MixedStorage(RedisStorage):
     def _plain(self, script: Script, said: Sequence[Word], until: float | None) -> Any:
         return self._link.script(script, self._gate, (self._prefix, *said), until)
 
-    def _translated(self, put: Put) -> Put:
-        return put._replace(payload=to_kombu(put.payload))
+    def _written(self, puts: Sequence[Put]) -> Sequence[Put]:
+        return super()._written([put._replace(payload=to_kombu(put.payload)) for put in puts])
 
     def reserve(
         self,
@@ -134,13 +126,6 @@ class MixedStorage(RedisStorage):
     ) -> Sequence[Leased]:
         """Take heads until the queue is within its limits; bytes of what Kombu put are not counted."""
         return [*map(_read, super().trim(queue, max_count, max_bytes, owner, lease_ms, limit, until=until))]
-
-    def forward_many(
-        self, moves: Sequence[Move], owner: str, guards: Sequence[Guard] = (), *, until: float | None = None
-    ) -> Sequence[Token]:
-        """Forward records as Kombu reads them."""
-        translated = [(token, [*map(self._translated, puts)]) for token, puts in moves]
-        return super().forward_many(translated, owner, guards, until=until)
 
     def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
         """Look at what comes next, whoever put it."""

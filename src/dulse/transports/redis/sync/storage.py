@@ -17,6 +17,7 @@ from dulse.model.capabilities import Capabilities
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.transports.redis import answers, scripts, words
 from dulse.transports.redis.priorities import EACH, Priorities
+from dulse.transports.redis.sync.sizes import ALWAYS_TAKEN, Sizes
 from dulse.transports.redis.sync.waiting import Waiting
 from dulse.virtual.storage import Move, StaleTopology
 
@@ -52,6 +53,7 @@ class RedisStorage:
         self._gate = settings.gate
         self._link = RedisLink(settings)
         self._waiting = Waiting(settings)
+        self._sizes = Sizes(self._link)
         self._is_open = False
         self._born = b""
         """Since when there are keys in the store, as we know it; where that is not so any more, they were flushed."""
@@ -122,6 +124,9 @@ class RedisStorage:
 
         Only where a guard may have to be told of, and nothing is parked, is the answer waited for.
         """
+        puts = self._written(puts)
+        if large := [put for put in puts if len(put.payload) > ALWAYS_TAKEN]:
+            self._sizes.check(large, until)
         script, said, targets = self._said(puts, guards, publisher, park)
         if publisher is not None:
             self._publisher = publisher[0]
@@ -144,17 +149,20 @@ class RedisStorage:
         self, puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
     ) -> tuple[Script, list[Word], words.Targets | None]:
         """Choose the script that can do it, and say what it is to do."""
-        if self.priorities.steps is not None:
-            puts = [*map(self._stepped, puts)]
         if len(puts) == 1:
             put = puts[0]
             if len(put.targets) == 1:
                 target = put.targets[0]
                 _, _, _, delay_ms, max_count, max_bytes, _ = target
                 if not delay_ms and max_count is None and max_bytes is None:
-                    return scripts.PUT_ONE, words.put_one_words(put, target, guards, publisher, park, self._born), None
-        said, targets = words.put_words(puts, guards, publisher, park, self._born)
-        return scripts.PUT, said, targets
+                    said = words.put_one_words(put, target, guards, publisher, park, self._born)
+                    return self._scripts[scripts.PUT_ONE.name], said, None
+        said, every = words.put_words(puts, guards, publisher, park, self._born)
+        return self._scripts[scripts.PUT.name], said, every
+
+    def _written(self, puts: Sequence[Put]) -> Sequence[Put]:
+        """Give puts as they are to be written."""
+        return puts if self.priorities.steps is None else [*map(self._stepped, puts)]
 
     def _stepped(self, put: Put) -> Put:
         return put._replace(targets=[*map(self.priorities.stepped, put.targets)])
@@ -257,9 +265,10 @@ class RedisStorage:
         """Forward each record, all in one step."""
         if not moves:
             return ()
-        if self.priorities.steps is not None:
-            moves = [(token, [*map(self._stepped, puts)]) for token, puts in moves]
-        answer = self._run(scripts.FORWARD, words.forward_words(moves, owner, guards), until)
+        written = [(token, self._written(puts)) for token, puts in moves]
+        if large := [put for _, puts in written for put in puts if len(put.payload) > ALWAYS_TAKEN]:
+            self._sizes.check(large, until)
+        answer = self._run(scripts.FORWARD, words.forward_words(written, owner, guards), until)
         if answer == _STALE:
             raise StaleTopology(guards)
         return answers.lost(answer)
