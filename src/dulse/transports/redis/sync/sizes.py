@@ -37,8 +37,8 @@ class Sizes:
             size = len(put.payload)
             if size > limit:
                 text = (
-                    f"the message takes {size} bytes with its headers, and Redis at {self._link.settings} {limit} at most "
-                    f"({setting}): raise that, or keep the content elsewhere and send its name"
+                    f"the message takes {size} bytes with its headers, and Redis at {self._link.settings} takes "
+                    f"{limit} at most ({setting}): raise that, or keep the content elsewhere and send its name"
                 )
                 raise errors.make(errors.NotSupported, text)
 
