@@ -87,7 +87,10 @@ class Fray:
             raise SystemExit(f"a worker that nobody killed ended with status {status}")
 
     def _kill_at_faults(self) -> None:
-        """Two consumers at a time and one publisher, each replaced by one that lives a little longer."""
+        """Two consumers at a time and one publisher, each replaced by one that lives a little longer.
+
+        When the publishers have all been killed, living ones go on, so that consumers have what to die of.
+        """
         faults = self._plan.faults()
         publishers = self._plan.faults()
         running = [slot for slot in (self._next_consumer(faults), self._next_consumer(faults)) if slot]
@@ -99,7 +102,7 @@ class Fray:
                     following = self._next_consumer(faults)
                     running += [following] if following else []
             if publisher and self._is_over(*publisher):
-                publisher = self._next_publisher(publishers)
+                publisher = self._next_publisher(publishers) or (self._supply() if running else None)
             time.sleep(0.001)
 
     def _next_consumer(self, faults: Iterator[Fault]) -> tuple[Worker, Child, float] | None:
@@ -111,6 +114,9 @@ class Fray:
         for fault in faults:
             return *self._start(lambda worker: worker.publish(8), fault), time.monotonic() + LIMIT
         return None
+
+    def _supply(self) -> tuple[Worker, Child, float]:
+        return *self._start(lambda worker: worker.publish(50)), time.monotonic() + LIMIT
 
     def _is_over(self, worker: Worker, child: Child, deadline: float) -> bool:
         if not child.has_ended():

@@ -51,7 +51,7 @@ LONG = [
         Plan(prefetch=prefetch, messages=2000, mode="operations", last=60, store="filesystem")
         for prefetch in (1, 10, 100)
     ),
-    Plan(prefetch=10, messages=2000, mode="statements", last=600, step=2, store="filesystem"),
+    Plan(prefetch=10, messages=2000, mode="statements", last=450, step=3, store="filesystem"),
     *(
         Plan(prefetch=prefetch, messages=2000, mode="random", last=20, seed=prefetch, store="filesystem")
         for prefetch in (1, 10, 100)
