@@ -179,18 +179,20 @@ os._exit(0) if end == "exit" else os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.kill
 @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("fleet", ["dulse", pytest.param("mixed", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("end", ["exit", "kill"])
 @pytest.mark.parametrize(("count", "size"), [(1000, 1024), (300, 64 * 1024)])
 def test_nothing_is_missing_of_a_burst_after_which_the_publisher_ends_at_once(
-    redis_server: RedisServer, count: int, size: int, end: str, times: int
+    redis_server: RedisServer, count: int, size: int, end: str, times: int, fleet: str
 ) -> None:
-    declare(redis_server.url)
+    url = f"{redis_server.url}?fleet={fleet}"
+    declare(url)
     for _ in range(times):
-        words = [sys.executable, "-c", BURST, redis_server.url, str(count), str(size), end]
+        words = [sys.executable, "-c", BURST, url, str(count), str(size), end]
         done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=PATIENCE)
         assert done.stdout == "published\n", done.stderr
         assert done.returncode == (0 if end == "exit" else -signal.SIGKILL)
-        with Connection(redis_server.url) as connection:
+        with Connection(url) as connection:
             channel = connection.default_channel
             give_up = time.monotonic() + PATIENCE
             while channel.queue_declare("work", passive=True).message_count < count and time.monotonic() < give_up:

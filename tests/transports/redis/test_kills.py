@@ -25,8 +25,8 @@ LONG = [
 ]
 
 
-def check(folder: Path, url: str, plan: Plan) -> None:
-    (folder / "url").write_text(f"{url}?lease=1")
+def check(folder: Path, url: str, plan: Plan, fleet: str = "dulse") -> None:
+    (folder / "url").write_text(f"{url}?lease=1&fleet={fleet}")
     program = [sys.executable, "-m", "tests.transports.redis.fray", str(folder), describe(plan)]
     done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=880)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -56,3 +56,11 @@ def test_nothing_is_lost_of_2000_when_processes_are_killed_at_every_step(
     tmp_path: Path, redis_server: RedisServer, plan: Plan
 ) -> None:
     check(tmp_path, redis_server.url, plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [*QUICK, LONG[1]], ids=lambda plan: f"{plan.mode}-{plan.prefetch}")
+def test_nothing_is_lost_in_a_mixed_fleet_when_processes_are_killed(
+    tmp_path: Path, redis_server: RedisServer, plan: Plan
+) -> None:
+    check(tmp_path, redis_server.url, plan, "mixed")
