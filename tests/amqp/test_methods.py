@@ -80,7 +80,6 @@ def test_methods_have_the_bytes_of_the_specification(method: Method, data: str) 
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        (queue.Declare("q" * 256), r"queue\.declare's queue is 256 bytes"),
         (basic.Qos(0, 2**16), r"basic\.qos's prefetch_count is 65536"),
         (basic.Ack(-1), r"basic\.ack's delivery_tag is -1"),
         (queue.Bind(arguments={"a": object()}), r"queue\.bind's arguments\.a is object"),
@@ -89,6 +88,11 @@ def test_methods_have_the_bytes_of_the_specification(method: Method, data: str) 
 def test_an_argument_that_does_not_fit_is_named(method: Method, words: str) -> None:
     with pytest.raises(errors.EncodeError, match=words):
         method.encode()
+
+
+def test_a_name_that_does_not_fit_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(errors.InvalidArgument, match=r"the queue of queue\.declare 'q+'… has 256 bytes.*limit is 255"):
+        queue.Declare("q" * 256).encode()
 
 
 def test_a_reply_is_never_itself_waiting_for_a_reply() -> None:

@@ -99,28 +99,6 @@ def test_a_header_that_no_table_carries(rabbitmq: RabbitMQ, name: str, value: ob
         message.ack()
 
 
-CALLS: dict[str, Callable[[dulse.Channel], object]] = {
-    "a queue declared": lambda channel: channel.queue_declare(LONG),
-    "a queue deleted": lambda channel: channel.queue_delete(LONG),
-    "an exchange declared": lambda channel: channel.exchange_declare(LONG, "direct"),
-    "a binding": lambda channel: channel.queue_bind("queue", "amq.direct", LONG),
-    "a get": lambda channel: channel.basic_get(LONG),
-    "a consumer": lambda channel: channel.basic_consume(LONG, callback=print),
-    "a consumer's tag": lambda channel: channel.basic_consume("queue", consumer_tag=LONG, callback=print),
-    "an exchange published to": lambda channel: channel.basic_publish(b"", LONG, "key"),
-    "a routing key": lambda channel: channel.basic_publish(b"", "", LONG),
-}
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_a_name_over_255_bytes_for(rabbitmq: RabbitMQ, call: str) -> None:
-    with dulse.Connection(rabbitmq.url) as connection:
-        channel = connection.channel()
-        with pytest.raises((errors.InvalidArgument, errors.EncodeError), match="255"):
-            CALLS[call](channel)
-        assert channel.queue_declare("", exclusive=True).queue
-
-
 @contextmanager
 def largest_message(broker: RabbitMQ, size: int) -> Iterator[None]:
     """Have the broker refuse longer ones, on channels that are opened from now on."""

@@ -19,6 +19,7 @@ from dulse.amqp.wire import (
     read_short_string,
     short_string,
 )
+from dulse.model.names import check_name
 
 _NUMBERS: dict[str, Struct] = {"octet": OCTET, "short": SHORT, "long": LONG, "longlong": LONG_LONG}
 _UNUSED: dict[str, Any] = {"shortstr": "", "longstr": b"", "table": {}}
@@ -40,7 +41,10 @@ class Method:
     """One of these answers it; empty if nothing does."""
 
     def encode(self) -> bytes:
-        """Write the payload of a method frame; EncodeError names the argument that does not fit."""
+        """Write the payload of a method frame.
+
+        InvalidArgument names a name or another short text that does not fit, EncodeError any other argument.
+        """
         chunks = [LONG.pack(self.index)]
         bits: list[bool] = []
         for argument, kind in self.layout:
@@ -51,6 +55,8 @@ class Method:
             if bits:
                 chunks.append(_octet_of(bits))
                 bits = []
+            if kind == "shortstr":
+                check_name(f"{argument} of {self.name}", value)
             chunks.append(_encode(kind, value, f"{self.name}'s {argument}"))
         if bits:
             chunks.append(_octet_of(bits))
