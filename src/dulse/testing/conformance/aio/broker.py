@@ -88,6 +88,7 @@ class Broker:
         chosen = {**self._options, **options.pop("transport_options", {})}
         if lease is not None and self.capabilities.leases in {"owner", "record"}:
             chosen["lease"] = lease
+        options.setdefault("connect_timeout", PATIENCE)
         connection = Connection(self.url, transport_options=chosen, **options)
         self._connections.append(connection)
         return connection
@@ -140,7 +141,7 @@ class Broker:
         return self
 
     async def _open_main(self) -> Connection:
-        connection = Connection(self.url, transport_options=self._options)
+        connection = Connection(self.url, transport_options=self._options, connect_timeout=PATIENCE)
         self._connections.append(connection)
         await connection.connect()
         return connection
@@ -161,7 +162,8 @@ class Broker:
         for connection in self._connections:
             await connection.close()
         if self._names:
-            async with Connection(self.url, transport_options=self._options) as connection:
+            options = self._options
+            async with Connection(self.url, transport_options=options, connect_timeout=PATIENCE) as connection:
                 for name in self._names:
                     await self._delete(connection, name)
 

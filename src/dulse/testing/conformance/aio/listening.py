@@ -17,6 +17,12 @@ from dulse.links.waiting.aio import sleep, spawn
 WITHIN = 10.0
 """Seconds that a case waits for what must come."""
 
+GIVEN_BACK = 2.0
+"""Seconds within which what a closed channel held is ready again: a broker may learn of its end later than we do."""
+
+MOMENT = 0.01
+"""Seconds between two looks."""
+
 QUIET = 0.25
 """Seconds that a case waits to see that nothing comes."""
 
@@ -101,9 +107,11 @@ async def ready(queue: Queue[Any]) -> list[Any]:
 
 
 async def take(queue: Queue[Any]) -> Message[Any]:
-    """Take the message that is ready, to be settled."""
-    message = await queue.get()
-    assert message is not None, f"there is no message in {queue!r}"
+    """Take the message that is ready, or given back just now, to be settled."""
+    deadline = monotonic() + GIVEN_BACK
+    while (message := await queue.get()) is None:
+        assert monotonic() < deadline, f"there is no message in {queue!r}"
+        await sleep(MOMENT)
     return message
 
 
