@@ -7,7 +7,7 @@ from time import monotonic
 
 from dulse import errors
 from dulse.testing.conformance import case
-from dulse.testing.conformance.aio.broker import LEASE, Broker
+from dulse.testing.conformance.aio.broker import LEASE, Broker, Child
 from dulse.testing.conformance.aio.listening import collect, eventually, linger, listen, ready, take, until
 from dulse.testing.conformance.expecting import expected
 
@@ -90,14 +90,27 @@ async def living_handlers(broker: Broker) -> None:
     await until(connection, lambda: listener.messages, BACK_WITHIN)
 
 
+async def stand_still(broker: Broker, child: Child) -> float:
+    """Stop a process where it holds no lock of the store, which would keep everybody else out; tells when that was."""
+    probe = await broker.queue()
+    while True:
+        began = monotonic()
+        child.signal(signal.SIGSTOP)
+        try:
+            await broker.producer.publish("probe", probe.name, timeout=1)
+        except (errors.DeadlineExceeded, errors.StorageBusy):
+            child.signal(signal.SIGCONT)
+        else:
+            return began
+
+
 @case("a process that stood still beyond its lease has lost its messages: they come back", requires=STOPPED, slow=True)
 async def stopped_processes(broker: Broker) -> None:
     queue = await broker.queue()
     await broker.send(queue, "message")
     child = await broker.spawn("hold_and_settle_late", queue.name)
     assert await child.hear() == "message"
-    began = monotonic()
-    child.signal(signal.SIGSTOP)
+    began = await stand_still(broker, child)
     connection = await broker.connection(lease=LEASE)
     listener = await listen(connection, queue)
     await until(connection, lambda: listener.messages, BACK_WITHIN)
@@ -110,7 +123,7 @@ async def late_settlements(broker: Broker) -> None:
     await broker.send(queue, "message")
     child = await broker.spawn("hold_and_settle_late", queue.name)
     await child.hear()
-    child.signal(signal.SIGSTOP)
+    await stand_still(broker, child)
     connection = await broker.connection(lease=LEASE)
     listener = await listen(connection, queue)
     await until(connection, lambda: listener.messages, BACK_WITHIN)

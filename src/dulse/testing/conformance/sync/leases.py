@@ -9,7 +9,7 @@ from time import monotonic
 from dulse import errors
 from dulse.testing.conformance import case
 from dulse.testing.conformance.expecting import expected
-from dulse.testing.conformance.sync.broker import LEASE, Broker
+from dulse.testing.conformance.sync.broker import LEASE, Broker, Child
 from dulse.testing.conformance.sync.listening import collect, eventually, linger, listen, ready, take, until
 
 PROCESSES = ("processes",)
@@ -91,14 +91,27 @@ def living_handlers(broker: Broker) -> None:
     until(connection, lambda: listener.messages, BACK_WITHIN)
 
 
+def stand_still(broker: Broker, child: Child) -> float:
+    """Stop a process where it holds no lock of the store, which would keep everybody else out; tells when that was."""
+    probe = broker.queue()
+    while True:
+        began = monotonic()
+        child.signal(signal.SIGSTOP)
+        try:
+            broker.producer.publish("probe", probe.name, timeout=1)
+        except (errors.DeadlineExceeded, errors.StorageBusy):
+            child.signal(signal.SIGCONT)
+        else:
+            return began
+
+
 @case("a process that stood still beyond its lease has lost its messages: they come back", requires=STOPPED, slow=True)
 def stopped_processes(broker: Broker) -> None:
     queue = broker.queue()
     broker.send(queue, "message")
     child = broker.spawn("hold_and_settle_late", queue.name)
     assert child.hear() == "message"
-    began = monotonic()
-    child.signal(signal.SIGSTOP)
+    began = stand_still(broker, child)
     connection = broker.connection(lease=LEASE)
     listener = listen(connection, queue)
     until(connection, lambda: listener.messages, BACK_WITHIN)
@@ -111,7 +124,7 @@ def late_settlements(broker: Broker) -> None:
     broker.send(queue, "message")
     child = broker.spawn("hold_and_settle_late", queue.name)
     child.hear()
-    child.signal(signal.SIGSTOP)
+    stand_still(broker, child)
     connection = broker.connection(lease=LEASE)
     listener = listen(connection, queue)
     until(connection, lambda: listener.messages, BACK_WITHIN)
