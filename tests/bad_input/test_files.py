@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dulse import Connection, Queue, aio, errors
-from dulse.transports.sqlite import place
+from dulse.links import file_systems
 
 NOBODY = 65534
 
@@ -112,7 +112,7 @@ def test_a_network_file_system_is_refused_and_nothing_is_made_there(
 ) -> None:
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
     kinds = {line.partition(" - ")[2].split()[0] for line in mounts.splitlines()}
-    monkeypatch.setattr(place, "_NETWORK", frozenset(kinds))
+    monkeypatch.setattr(file_systems, "_NETWORK", frozenset(kinds))
     path = tmp_path / "shared.db"
 
     error = refused(path)

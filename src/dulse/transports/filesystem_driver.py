@@ -20,6 +20,8 @@ class FilesystemOptions(VirtualOptions):
     """"full": what was published survives a power loss; "normal": the death of every process."""
     waking: Literal["push", "poll"] = "push"
     """How an idle consumer learns of a message: by inotify, or by looking every few milliseconds."""
+    on_network: bool = False
+    """Allow a network file system, at your own risk: locks and inotify may know nothing of other machines."""
 
 
 def _storage(settings: Settings, options: FilesystemOptions) -> FilesystemStorage:
@@ -29,7 +31,7 @@ def _storage(settings: Settings, options: FilesystemOptions) -> FilesystemStorag
         text = "a filesystem URL must name a folder: filesystem:///absolute/folder or filesystem://./relative/folder"
         raise errors.make(errors.InvalidURL, text)
     folder = path if host == "." else f"/{path.lstrip('/')}"
-    return FilesystemStorage(folder, options.durability, waking=options.waking)
+    return FilesystemStorage(folder, options.durability, waking=options.waking, on_network=options.on_network)
 
 
 DRIVER = virtual_driver("filesystem", FilesystemOptions, _storage, in_threads, driver_version=lambda: "N/A")

@@ -7,13 +7,16 @@ import resource
 import shutil
 import stat
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from dulse import errors
+from dulse import Connection, Queue, errors
+from dulse.links import file_systems
 from dulse.model.records import Put, Target
 from dulse.transports.filesystem import FilesystemStorage
 
@@ -137,6 +140,62 @@ def test_a_full_disk_is_told_and_what_is_on_it_can_be_taken(tmp_path: Path) -> N
         storage.close(5)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk; others meet the case below")
+def test_a_disk_that_was_mounted_read_only_is_named(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    try:
+        with Connection(f"filesystem://{disk}/broker") as connection:
+            Queue("work")(connection).declare()
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(errors.StorageReadOnly, match=f"{disk}/broker.* cannot be written"):
+            FilesystemStorage(disk / "broker").open(5)
+        with pytest.raises(errors.StorageReadOnly, match=f"{disk}/new cannot be written"):
+            FilesystemStorage(disk / "new").open(5)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+AS_NOBODY = """
+import os, sys
+from dulse import Connection, errors
+Connection("filesystem://" + sys.argv[1]).connect()  # imports all there is, which nobody may read
+os.setuid(65534)
+try:
+    Connection("filesystem://" + sys.argv[2]).connect()
+except errors.StorageReadOnly as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_a_folder_that_this_user_must_not_write_is_named(tmp_path: Path) -> None:
+    path = Path(tempfile.mkdtemp(prefix="dulse-"))
+    try:
+        path.chmod(0o755)
+        run = [sys.executable, "-c", AS_NOBODY, str(tmp_path / "mine"), str(path / "broker")]
+        said = subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
+    finally:
+        shutil.rmtree(path)
+
+    assert f"{path}/broker cannot be written" in said
+
+
+def test_a_network_file_system_is_refused_unless_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = file_systems.kind_of(tmp_path.stat().st_dev)
+    monkeypatch.setattr(file_systems, "_NETWORK", {kind})
+
+    with pytest.raises(errors.StorageError, match=f"is on a network file system \\({kind}\\).*use a local disk"):
+        Connection(f"filesystem://{tmp_path}/broker").connect()
+    assert names(tmp_path) == []
+
+    with Connection(f"filesystem://{tmp_path}/broker", transport_options={"on_network": True}) as connection:
+        connection.connect()
 
 
 @pytest.mark.parametrize("content", [b"", b"six", b"garbage that is longer than the message"])

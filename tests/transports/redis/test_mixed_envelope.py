@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dulse.broker.envelope import pack, unpack
 from dulse.model.message import Record
-from dulse.transports.redis.mixed.envelope import to_kombu, to_record
+from dulse.virtual.kombu_envelope import to_kombu, to_record
 
 
 @given(st.binary())

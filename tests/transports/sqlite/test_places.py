@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from dulse import errors
+from dulse.links import file_systems
 from dulse.model.records import Put, Target
-from dulse.transports.sqlite import SQLiteStorage, place, schema
-from dulse.transports.sqlite.place import network_file_system
+from dulse.transports.sqlite import SQLiteStorage, schema
 
 NOBODY = 65534
 
@@ -183,28 +183,10 @@ def test_a_relative_path_means_the_folder_of_its_making(tmp_path: Path, monkeypa
     assert (tmp_path / "broker").exists()
 
 
-MOUNTS = """\
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-40 22 0:45 / /mnt/share rw,relatime shared:7 master:1 - nfs4 server:/share rw,vers=4.2
-41 22 0:46 / /mnt/windows rw,relatime - cifs //server/share rw
-42 22 0:47 / /mnt/ssh rw,nosuid - fuse.sshfs me@host: rw
-43 22 0:48 / /mnt/local rw,nosuid - fuse.mergerfs a:b rw
-odd line
-"""
-
-
-@pytest.mark.parametrize(
-    ("device", "kind"),
-    [((254, 0), None), ((0, 45), "nfs4"), ((0, 46), "cifs"), ((0, 47), "fuse.sshfs"), ((0, 48), None)],
-)
-def test_network_file_systems_are_found_by_their_device(device: tuple[int, int], kind: str | None) -> None:
-    assert network_file_system(MOUNTS, os.makedev(*device)) == kind
-
-
 def test_a_network_file_system_is_refused_unless_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = Path("/proc/self/mountinfo").read_text()
     kinds = {line.split(" - ")[1].split()[0] for line in mounts.splitlines()}
-    monkeypatch.setattr(place, "_NETWORK", kinds)
+    monkeypatch.setattr(file_systems, "_NETWORK", kinds)
 
     with pytest.raises(errors.StorageError, match="is on a network file system"):
         opened(tmp_path / "broker")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dulse import errors
+from dulse.links.file_systems import kind_of, network_kind
 from dulse.transports.filesystem.failures import file_failure
 
 __all__ = ["Place"]
@@ -29,7 +30,7 @@ _FOLDERS: Final = ("queues", "leased", "delayed", "writing", "trash", "publisher
 class Place:
     """The paths of one broker. Folders are made for this user alone (0700), files too (0600)."""
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, on_network: bool = False) -> None:
         given = os.fspath(root)
         if not given or "\0" in given:
             raise errors.make(errors.InvalidArgument, f"{given!r} names no folder: give a path")
@@ -47,6 +48,7 @@ class Place:
         self.journal: Final = f"{self.root}/journal"
         self.catalogue: Final = f"{self.root}/catalogue"
         self.bell: Final = f"{self.root}/bell"
+        self._on_network = on_network
         self.identity = (0, 0)
         self.names_follow = False
         """Whether a file that is synced takes its new name to the disk with it."""
@@ -65,13 +67,15 @@ class Place:
             raise errors.make(errors.StorageError, text)
         if root.exists() and not root.is_dir():
             raise errors.make(errors.StorageError, f"{self.root} is a file: name a folder")
+        refuse_network(str(root.parent), allowed=self._on_network)
         make_folder(self.root)
+        refuse_network(self.root, allowed=self._on_network)
         self._check_mark()
         for name in _FOLDERS:
             make_folder(f"{self.root}/{name}")
         found = root.stat()
         self.identity = (found.st_dev, found.st_ino)
-        self.names_follow = _kind_of(found.st_dev) in JOURNALED
+        self.names_follow = kind_of(found.st_dev) in JOURNALED
 
     def _check_mark(self) -> None:
         mark = Path(self.root, _MARK)
@@ -117,18 +121,15 @@ class Place:
                     os.unlink(f"{self.writing}/{name}")
 
 
-def _kind_of(device: int) -> str:
-    """Name the file system of a device as Linux does, or nothing."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        if wanted in before.split()[2:3]:
-            return after.split()[0]
-    return ""
+def refuse_network(folder: str, *, allowed: bool) -> None:
+    """Refuse a folder on a network file system, unless it is allowed."""
+    kind = None if allowed else network_kind(folder)
+    if kind is not None:
+        text = (
+            f"{folder} is on a network file system ({kind}), where locks and wake-ups of other machines can fail: "
+            "use a local disk, or a broker with a server, or, if one machine alone uses the folder, on_network=True"
+        )
+        raise errors.make(errors.StorageError, text)
 
 
 def make_folder(path: str) -> bool:

@@ -49,6 +49,7 @@ class FilesystemStorage:
         durability: Literal["full", "normal"] = "full",
         *,
         waking: Literal["push", "poll"] = "push",
+        on_network: bool = False,
     ) -> None:
         if durability not in {"full", "normal"}:
             text = (
@@ -64,7 +65,7 @@ class FilesystemStorage:
             durable="machine" if durability == "full" else "process",
             shared=True,
         )
-        self._place = Place(root)
+        self._place = Place(root, on_network=on_network)
         self._broker = Broker(self._place, durable=durability == "full")
         self._seconds = 30.0
         self._publisher = ""

@@ -8,43 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from dulse import errors
+from dulse.links.file_systems import network_kind
 from dulse.transports.sqlite.failures import file_failure
 
-__all__ = ["Place", "network_file_system"]
-
-_NETWORK: Final = frozenset(
-    {
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-    }
-    | {"smb3", "smbfs", "vboxsf", "prl_fs"}
-    | {f"fuse.{name}" for name in ("ceph", "gcsfuse", "glusterfs", "goofys", "rclone", "s3fs", "smbnetfs", "sshfs")}
-    | {"fuse.vmhgfs-fuse", "fuse.juicefs", "fuse.davfs", "davfs"}
-)
-"""Kinds of file system whose memory and locks other machines do not share as SQLite's WAL needs it."""
-
-
-def network_file_system(mounts: str, device: int) -> str | None:
-    """Find in the text of /proc/self/mountinfo which network file system a device number belongs to, if it does."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        fields, kind = before.split(), after.split()
-        if len(fields) > 2 and kind and fields[2] == wanted and kind[0] in _NETWORK:  # noqa: PLR2004 - proc(5): the third
-            return kind[0]
-    return None
+__all__ = ["Place"]
 
 
 class Place:
@@ -115,11 +82,7 @@ class Place:
     def _refuse_network(self, folder: Path) -> None:
         if self._on_network:
             return
-        try:
-            mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return  # no Linux: cannot be told
-        kind = network_file_system(mounts, folder.stat().st_dev)
+        kind = network_kind(folder)
         if kind is not None:
             text = (
                 f"{self.path} is on a network file system ({kind}), where SQLite's write-ahead log can be damaged: "

@@ -18,7 +18,6 @@ from dulse.transports.redis.aio.storage import RedisStorage
 from dulse.transports.redis.aio.waiting import Waiting
 from dulse.transports.redis.mixed.broadcasts import Broadcast, channel, marked, pattern
 from dulse.transports.redis.mixed.broadcasts import heard as broadcast
-from dulse.transports.redis.mixed.envelope import to_kombu, to_record
 from dulse.transports.redis.mixed.scripts import ABANDONED, GIVE_BACK, TAKE_IN, TOUCH, mixed
 from dulse.transports.redis.mixed.tables import (
     abandoned,
@@ -31,6 +30,7 @@ from dulse.transports.redis.mixed.tables import (
 )
 from dulse.transports.redis.names import SEPARATOR, ready_key
 from dulse.transports.redis.priorities import EACH, KOMBUS, Priorities
+from dulse.virtual.kombu_envelope import to_kombu, to_record
 
 __all__ = ["MixedStorage"]
 

@@ -17,7 +17,6 @@ from dulse.links.redis.sync.listening import Heard, ListeningLink
 from dulse.model.records import Group, Guard, Leased, Parts, Peeked, Problem, Put, Swept, Token
 from dulse.transports.redis.mixed.broadcasts import Broadcast, channel, marked, pattern
 from dulse.transports.redis.mixed.broadcasts import heard as broadcast
-from dulse.transports.redis.mixed.envelope import to_kombu, to_record
 from dulse.transports.redis.mixed.scripts import ABANDONED, GIVE_BACK, TAKE_IN, TOUCH, mixed
 from dulse.transports.redis.mixed.tables import (
     abandoned,
@@ -32,6 +31,7 @@ from dulse.transports.redis.names import SEPARATOR, ready_key
 from dulse.transports.redis.priorities import EACH, KOMBUS, Priorities
 from dulse.transports.redis.sync.storage import RedisStorage
 from dulse.transports.redis.sync.waiting import Waiting
+from dulse.virtual.kombu_envelope import to_kombu, to_record
 
 __all__ = ["MixedStorage"]
 
