@@ -20,7 +20,8 @@ import environment
 ROOT = environment.ROOT
 SUMMARY = ROOT / "tests" / "last-run.txt"
 UNIT = "not server and not slow and not kill"
-SIDE_BY_SIDE = ["--numprocesses", "2", "--dist", "loadfile"]
+SIDE_BY_SIDE = ["--numprocesses", "3", "--dist", "loadfile"]
+"""Most of the time tests of faults wait, so more of them than a small machine has processors do no harm."""
 
 
 @dataclass(frozen=True)
