@@ -73,3 +73,27 @@ def test_a_deleted_queue_leaves_no_keys_of_its_own(redis_server: RedisServer) ->
 
     left = redis_server.cli("keys", "*").split("\n")
     assert [key for key in left if "work" in key] == []
+
+
+@pytest.mark.parametrize("timeout", [0, 0.1, 0.6])
+def test_a_drain_in_which_nothing_comes_leaves_the_connections_as_they_are(
+    redis_server: RedisServer, timeout: float
+) -> None:
+    with Connection(redis_server.url) as connection:
+        queue = Queue("work")(connection.default_channel)
+        queue.declare()
+        with connection.Consumer(queue, on_message=lambda message: message.ack()):
+            with pytest.raises(errors.DeadlineExceeded):
+                connection.drain_events(timeout=0.1)
+            before = made(redis_server)
+            for _ in range(3):
+                with pytest.raises(errors.DeadlineExceeded, match="no message within"):
+                    connection.drain_events(timeout=timeout)
+
+            assert made(redis_server) - before == 1, "that of the question alone"
+
+
+def made(server: RedisServer) -> int:
+    """How many connections were ever made."""
+    lines = server.cli("info", "stats").splitlines()
+    return int(next(line.partition(":")[2] for line in lines if line.startswith("total_connections_received")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from dulse.links.redis.options import LinkOptions
 from dulse.links.redis.settings import settings_from
 from dulse.model.parameters import parse_url
 from dulse.testing.storage_contract import StorageContract
+from dulse.testing.storage_contract.deadlines import CHANGING, LOOKING
 from dulse.transports.redis.aio.storage import RedisStorage as AsyncRedisStorage
 from dulse.transports.redis.sync.storage import RedisStorage
 from dulse.virtual.storage import Storage
@@ -34,6 +36,15 @@ class TestRedis(StorageContract):
         storage = self.closed()
         storage.open(30)
         return storage
+
+    @pytest.mark.parametrize("name", CHANGING + LOOKING)
+    def test_a_call_is_tried_once_however_late_it_is(self, storage: Storage, name: str) -> None:
+        call = self.calls(storage)[name]
+        before = self.state(storage)
+
+        answer = call(until=time.monotonic() - 1)
+
+        assert (self.state(storage) != before) == (name in CHANGING), answer
 
 
 @pytest.mark.slow

@@ -25,6 +25,10 @@ _AGAIN: Final = frozenset({"NOSCRIPT", *MOVING, *NOT_NOW})
 _PAUSE: Final = 0.05
 """Seconds until that, where it is the server that has to get ready."""
 
+_AT_LEAST: Final = 0.5
+"""Seconds that a call has, however late it is made: an answer that nobody waits for costs the connection, and leaves
+what it tells of for nobody."""
+
 _TRUSTED: Final = 1.0
 """Seconds for which a connection that was used is believed to be there; later the socket is looked at first."""
 
@@ -167,8 +171,8 @@ class RedisLink:
         """Call with the connection, which nobody else uses meanwhile, and the time (monotonic) at which to end."""
         now = monotonic()
         limit = now + self._longest
-        if until is not None and until < limit:
-            limit = until
+        if until is not None:
+            limit = min(limit, max(until, now + _AT_LEAST))
         if not await acquired(self._lock, limit - now):
             text = f"others used the connection to Redis at {self.settings} all the time; nothing was done: try again"
             raise errors.make(errors.StorageBusy, text)
