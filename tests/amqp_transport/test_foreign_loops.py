@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import dulse
-from dulse import errors
+from dulse import aio, errors
 from dulse.testing.proxy import FaultProxy
 from tests.amqp_transport.conftest import PATIENCE
 from tests.servers.rabbitmq import RabbitMQ
@@ -21,8 +21,7 @@ class Loop:
     def __init__(self, connection: dulse.Connection) -> None:
         self._connection = connection
         self._selector = selectors.DefaultSelector()
-        transport: Any = connection.transport.transport
-        self.descriptor = transport.fileno()
+        self.descriptor = connection.fileno()
         self._selector.register(self.descriptor, selectors.EVENT_READ)
 
     def drain(self) -> None:
@@ -107,3 +106,57 @@ def test_a_drain_without_time_takes_what_has_come(rabbitmq: RabbitMQ, name: str)
         producer.flush()
         loop = Loop(connection)
         loop.run_until(lambda: found == [b"here"])
+
+
+class KombusLoop:
+    """An event loop in the form that Kombu's users give: it is told of descriptors, and calls."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> None:
+        self._selector.register(fd, selectors.EVENT_READ, lambda: callback(*args))
+
+    def once(self) -> None:
+        ready = self._selector.select(PATIENCE)
+        assert ready
+        for key, _ in ready:
+            key.data()
+
+
+@pytest.mark.parametrize("by", ["the connection", "its transport"])
+def test_a_loop_of_kombus_form_hands_over_what_comes(rabbitmq: RabbitMQ, proxy: FaultProxy, name: str, by: str) -> None:
+    with (
+        dulse.Connection(rabbitmq.url_of(port=proxy.port)) as connection,
+        dulse.Connection(rabbitmq.url) as publisher,
+    ):
+        found = consuming(connection, name)
+        loop = KombusLoop()
+        if by == "the connection":
+            connection.register_with_event_loop(loop)
+        else:
+            session = connection.connection
+            assert session is not None
+            connection.transport.register_with_event_loop(session, loop)
+        descriptor = connection.fileno()
+        for number in range(20):
+            if number == 10:
+                proxy.cut()
+            publisher.default_channel.basic_publish(str(number), "", name)
+            while str(number).encode() not in found:
+                loop.once()
+        assert connection.fileno() == descriptor
+
+
+def test_a_transport_without_a_descriptor_says_so() -> None:
+    with dulse.Connection("memory://") as connection:
+        connection.connect()
+        with pytest.raises(errors.NotSupported, match="transport memory has no descriptor"):
+            connection.register_with_event_loop(KombusLoop())
+
+
+async def test_a_connection_of_asyncio_has_no_descriptor(rabbitmq: RabbitMQ) -> None:
+    async with aio.Connection(rabbitmq.url) as connection:
+        await connection.connect()
+        with pytest.raises(errors.NotSupported, match="served by its own loop"):
+            connection.register_with_event_loop(KombusLoop())

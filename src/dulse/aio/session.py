@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dulse import errors
 from dulse.aio.channel import Channel
@@ -45,6 +46,13 @@ class Implements(NamedTuple):
     asynchronous: bool = False
     """It can be driven by a loop over descriptors."""
     batch_publish: bool = True
+
+
+class ForeignLoop(Protocol):
+    """An event loop that is not ours, as Kombu's users have: it calls when a descriptor is readable."""
+
+    def add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> object:
+        """Have the callback called with these arguments whenever there is something to read."""
 
 
 class Session:
@@ -141,6 +149,28 @@ class Session:
         except errors.OperationalError:
             return False
         return True
+
+    def fileno(self) -> int:
+        """Give a descriptor that is readable when `drain_events` may have something to hand over.
+
+        It is for event loops that are not ours, and stays the same for the life of the link. NotSupported: the
+        transport has none, or is one of asyncio.
+        """
+        give: Callable[[], int] | None = getattr(self.transport, "fileno", None)
+        if give is None:
+            text = f"transport {self.driver_name} has no descriptor to wait for: call drain_events on a thread"
+            raise errors.make(errors.NotSupported, text)
+        return give()
+
+    def register_with_event_loop(self, connection: Session, loop: ForeignLoop) -> None:
+        """Have a loop that is not ours hand over what comes; `connection` is an open link, for instance this one."""
+        loop.add_reader(connection.fileno(), connection.on_readable)
+
+    async def on_readable(self) -> None:
+        """Hand over all that there is, without waiting."""
+        with suppress(errors.DeadlineExceeded):
+            while True:
+                await self.client.drain_events(timeout=0)
 
     async def close(self, timeout: float) -> None:
         """Close the channels, give back all that was taken, and let go of the broker."""

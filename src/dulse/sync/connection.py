@@ -23,6 +23,7 @@ from dulse.sync.session import (
     CONNECTION_ERRORS,
     RECOVERABLE_CHANNEL_ERRORS,
     RECOVERABLE_CONNECTION_ERRORS,
+    ForeignLoop,
     is_retryable,
 )
 
@@ -201,6 +202,14 @@ class Connection(Connecting):
         """Whether it can be driven by a loop over descriptors."""
         return self.transport.implements.asynchronous
 
+    def fileno(self) -> int:
+        """Give a descriptor for an event loop that is not ours; see `Session.fileno`. The connection has to be open."""
+        return self.transport.fileno()
+
+    def register_with_event_loop(self, loop: ForeignLoop) -> None:
+        """Have a loop that is not ours, with Kombu's `add_reader`, hand over what comes on this open connection."""
+        self.transport.register_with_event_loop(self.transport, loop)
+
     def supports_exchange_type(self, exchange_type: str) -> bool:
         """Tell whether the broker knows a type of exchange."""
         return exchange_type in self.transport.implements.exchange_type
@@ -214,6 +223,10 @@ class Connection(Connecting):
     def manager(self) -> Manager:
         """What can be seen and done besides channels: list queues, peek, move; connects when it is used."""
         return Manager(self)
+
+    def get_manager(self) -> Manager:
+        """Give `manager`."""
+        return self.manager
 
     # --------------------------------------------------------------------------------------------- make
 
