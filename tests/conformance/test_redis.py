@@ -8,6 +8,7 @@ import pytest
 
 from dulse.testing.conformance.suite import ConformanceSuite
 from tests.servers.redis import RedisServer
+from tests.servers.redis_cluster import RedisCluster
 
 
 class TestRedis(ConformanceSuite):
@@ -27,3 +28,12 @@ class TestMixedFleet(ConformanceSuite):
     @pytest.fixture
     def broker_url(self, redis_server: RedisServer) -> str:
         return redis_server.url
+
+
+@pytest.mark.slow
+class TestCluster(ConformanceSuite):
+    """On a node of a cluster that has to be found."""
+
+    @pytest.fixture
+    def broker_url(self, redis_cluster: RedisCluster) -> str:
+        return redis_cluster.url
