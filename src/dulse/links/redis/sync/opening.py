@@ -71,7 +71,10 @@ def _greet(line: Line, hello: Command, more: list[Command], until: float) -> Non
         if refusal.code != "LOADING" or monotonic() + _LOADING_PAUSE > until:
             raise problem_of(refusal, line.place)
         sleep(_LOADING_PAUSE)
-        replies = line.exchange(codec.packed(more), answered, until)
+        try:
+            replies = line.exchange(codec.packed(more), answered, until)
+        except errors.DeadlineExceeded as silence:  # while it loads it answers now and then
+            raise problem_of(refusal, line.place) from silence
 
 
 def _hello(secret: Secret, client_name: str | None) -> Command:
