@@ -12,7 +12,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dulse.links.inotify import Inotify
@@ -33,11 +33,13 @@ class Bell:
 
     _pipe: tuple[int, ...] = ()
 
-    def __init__(self, path: str, *, push: bool) -> None:
+    def __init__(self, path: str, *, push: bool, folders: Sequence[str] = ()) -> None:
         self._pipe = self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
         self._path = path
+        self._folders = folders
+        """Where files that come count as a change, too."""
         self._push = push
         self._mutex = threading.Lock()
         self._told = Signal()
@@ -110,7 +112,7 @@ class Bell:
         """Tell whether inotify will report changes; begin with it at the first wait, and anew for a new file."""
         if self._inotify is None and self._push:
             try:
-                self._inotify = Inotify(self._path)
+                self._inotify = Inotify(self._path, self._folders)
             except OSError:
                 self._push = False
                 return False

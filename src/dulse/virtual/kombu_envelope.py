@@ -14,7 +14,7 @@ from dulse import errors
 from dulse.broker import envelope, tables
 from dulse.model.message import Record
 
-__all__ = ["to_kombu", "to_record"]
+__all__ = ["body_size", "to_kombu", "to_record"]
 
 _EXACT: Final = "dulse-properties"
 """Where properties stand as they are if JSON cannot hold them; Kombu passes over it."""
@@ -68,6 +68,11 @@ def to_record(data: bytes) -> bytes:
         return envelope.pack(record)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, errors.EncodeError):
         return data
+
+
+def body_size(payload: bytes) -> int:
+    """Count the bytes of the body of a record of ours."""
+    return len(envelope.unpack(payload).body)
 
 
 def _record(found: Mapping[str, Any]) -> Record:

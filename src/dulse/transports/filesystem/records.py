@@ -47,6 +47,11 @@ class Pack:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
 
+    def sync_bytes(self) -> None:
+        """Wait until the bytes are on the disk, before what they were made of goes."""
+        if self._durable:
+            os.fsync(self._descriptor)
+
     def sync(self) -> None:
         """Wait until bytes and names are on the disk."""
         if self._durable and self.folders:

@@ -69,10 +69,12 @@ class FilesystemStorage:
         self._broker = Broker(self._place, durable=durability == "full")
         self._seconds = 30.0
         self._publisher = ""
+        self._folders: Sequence[str] = ()
+        """Others where files that come may be records."""
         self._begin()
 
     def _begin(self) -> None:
-        self._bell = Bell(self._place.bell, push=self._capabilities.wake == "push")
+        self._bell = Bell(self._place.bell, push=self._capabilities.wake == "push", folders=self._folders)
         self._holding = Holding()
         self._mutex = threading.RLock()
 
