@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dulse import errors
-from dulse.aio import Channel, Connection
+from dulse.aio import Channel, Connection, Message
 from dulse.amqp.life import Status
 from dulse.links.asynchronous.link import Link
 from dulse.model.message import Outgoing
@@ -282,3 +282,32 @@ async def test_a_consumer_that_is_refused_when_its_channel_is_repaired_ends_alon
                 await connection.drain_events(timeout=PATIENCE)
             assert channel.is_open
             assert ended == ["gone"]
+
+
+async def test_what_was_sent_ahead_is_settled_by_a_recover(rabbitmq: RabbitMQ, name: str) -> None:
+    async with Connection(rabbitmq.url) as connection:
+        channel = await connection.channel()
+        await channel.queue_declare(name)
+        for number in range(10):
+            await channel.basic_publish(str(number), "", name)
+        await channel.flush(PATIENCE)
+        await channel.basic_qos(0, 10)
+        found: list[int] = []
+        missing = set(range(10))
+
+        async def on_message(message: Message[Any]) -> None:
+            found.append(int(message.body))
+            if len(found) > 1:
+                missing.discard(found[-1])
+                await message.ack()
+
+        await channel.basic_consume(name, callback=on_message)
+        await connection.drain_events(timeout=PATIENCE)
+        await until(lambda: len(link_of(channel).ready) == 9)
+        await channel.basic_recover(requeue=True)
+        while missing:
+            await connection.drain_events(timeout=PATIENCE)
+        await channel.flush(PATIENCE)
+        assert len(found) == 11
+        port: Any = channel.transport_channel
+        assert port.acks.outstanding == 0

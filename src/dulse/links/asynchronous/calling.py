@@ -179,8 +179,7 @@ class Calling(Handing):
                 port.acks.skip(answer.delivery_tag)
             answer.delivery_tag += port.offset
         elif port is not None and isinstance(answer, basic.RecoverOk):
-            self.purge(port)
-            port.acks.settle_all(port.acks.newest)
+            port.acks.settle_all(max(self.purge(port), port.acks.newest))
         future = self.calls.pop(expected, None)
         self.abandoned.discard(expected)
         if future is None or future.done():

@@ -63,11 +63,13 @@ class Handing(Core):
             else:
                 port.put_back(event.delivery_tag + port.offset)
 
-    def purge(self, port: Port) -> None:
-        """Drop what was not handed out of a channel that is gone, or that gives all of it back."""
-        self._taken_out(lambda each: each.channel == port.number)
-        if port.held:
-            port.held.clear()
+    def purge(self, port: Port) -> int:
+        """Drop what was not handed out of a channel that is gone, or that gives all of it back; gives its newest tag.
+
+        0: there was nothing.
+        """
+        gone = self._taken_out(lambda each: each.channel == port.number)
+        return max((each.delivery_tag for each in gone), default=0)
 
     def _taken_out(self, wanted: Callable[[Delivery], bool]) -> list[Delivery]:
         for port in self.ports.values():
