@@ -39,7 +39,8 @@ def publish(connection: Any, asked: dict[str, Any]) -> None:
     producer = connection.Producer(exchange=exchange)
     declare = [queue_of(asked)] if "queue" in asked else []
     for body in asked["bodies"]:
-        producer.publish(body, routing_key=asked.get("key", ""), declare=declare, **asked.get("properties", {}))
+        properties = {"priority": body} if asked.get("by_priority") else asked.get("properties", {})
+        producer.publish(body, routing_key=asked.get("key", ""), declare=declare, **properties)
 
 
 def consume(connection: Any, asked: dict[str, Any]) -> None:
