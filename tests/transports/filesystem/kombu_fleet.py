@@ -30,8 +30,10 @@ class Kombu:
 
     def end(self) -> list[Any]:
         """Wait for its end; gives what it said."""
-        said, _ = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == 0
+        assert self.process.stdout is not None
+        said = self.process.stdout.read()  # communicate() would pass over what `line` has read ahead
+        self.process.stdout.close()
+        assert self.process.wait(PATIENCE) == 0
         return [each for each in map(json.loads, said.splitlines()) if each != "ready"]
 
 
