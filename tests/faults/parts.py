@@ -162,7 +162,7 @@ def drain_while_interrupted(url: str, count: int) -> None:
                     connection.drain_events(timeout=0.1)
                     quiet = 0
             except errors.DeadlineExceeded:
-                quiet += 1
+                quiet += interruptions >= 1000  # until then a busy machine may not come to an end with any
             except KeyboardInterrupt:
                 continue
             finally:
