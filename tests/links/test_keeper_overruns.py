@@ -39,6 +39,7 @@ def test_a_duty_that_is_stuck_holds_up_no_other(keeper: Keeper, caplog: pytest.L
     waiting.ran.get(timeout=LONG)
 
     assert "takes long in the background" in caplog.text
+    assert not any(hanging in record.args for record in caplog.records if isinstance(record.args, tuple))
     release.set()
     assert keeper.remove(hanging, LONG)
 

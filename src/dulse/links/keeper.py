@@ -302,10 +302,12 @@ class Keeper:
         with self._mutex:
             if self._running is None or monotonic() - self._running.begun < _OVERRUN:
                 return False
-            _logger.warning("%r takes long in the background: others no longer wait for it", self._running.duty())
+            name = repr(self._running.duty())  # a record of the log that is kept must not keep the duty
             self._running = None
             self._thread, self._deputy = threading.current_thread(), None
-            return True
+        # Without the mutex: handlers of the log may have messages published.
+        _logger.warning("%s takes long in the background: others no longer wait for it", name)
+        return True
 
 
 def _started(work: Callable[[], object]) -> threading.Thread:

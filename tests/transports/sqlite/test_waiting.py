@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def test_a_file_closed_by_all_and_opened_again_still_wakes(storage: SQLiteStorag
 def test_where_inotify_has_no_more_to_give_a_wait_looks_by_itself(
     storage: SQLiteStorage, other: SQLiteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_path: str) -> None:
+    def refuse(_path: str, _folders: Sequence[str]) -> None:
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(bell, "Inotify", refuse)
@@ -135,7 +135,7 @@ def test_a_change_that_nobody_told_of_is_found_all_the_same(
     class Deaf(Inotify):
         """As on a file system that tells of no changes."""
 
-        def __init__(self, _path: str) -> None:
+        def __init__(self, _path: str, _folders: Sequence[str]) -> None:
             super().__init__("/")
 
     monkeypatch.setattr(bell, "Inotify", Deaf)
