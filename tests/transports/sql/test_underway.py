@@ -72,6 +72,43 @@ def test_a_handler_may_write_while_its_thread_does(connections: Connections, how
     assert connections.once(None, words) == ["handler", "one", "two"]
 
 
+def test_a_handler_may_write_at_any_moment_of_a_step_that_another_has_undone(connections: Connections) -> None:
+    """A call of a function stands for a moment: a handler comes between any two."""
+    written: list[str] = []
+    moments, moment = 1, 0
+
+    def write(text: str) -> None:
+        connections.write(time.monotonic() + 2, add, text)
+        written.append(text)
+
+    def look(_frame: FrameType, _event: str, _argument: object) -> None:
+        nonlocal moments
+        moments += 1
+        if moments == moment:
+            sys.setprofile(None)
+            write(f"second {moment}")
+
+    def work(link: Link) -> None:
+        nonlocal moments
+        add(link, f"work {moment}")
+        if f"first {moment}" not in written:
+            write(f"first {moment}")
+            moments = 0
+            sys.setprofile(look)
+        add(link, f"rest {moment}")
+
+    while moments >= moment:
+        moment += 1
+        try:
+            connections.write(None, work)
+        finally:
+            sys.setprofile(None)
+        written += [f"work {moment}", f"rest {moment}"]
+
+    assert moment > 20
+    assert sorted(connections.once(None, words)) == sorted(written)
+
+
 def test_a_handler_may_write_while_its_thread_reads(connections: Connections) -> None:
     seen: list[list[str]] = []
 

@@ -236,16 +236,13 @@ class Connections:
         """End a transaction that raised, and keep the connection if that works."""
         self.watch.leave(seat.watched)
         try:
-            if how or seat.link.dialect.is_sqlite:
+            if how and not seat.link.dialect.is_sqlite:  # whose steps end what they begin
                 self.watch.enter(seat.watched, time.monotonic() + self._seconds)
                 seat.link.run("ROLLBACK")
                 self.watch.leave(seat.watched)
-        except self._error as error:
+        except self._error:
             self.watch.leave(seat.watched)
-            if not is_lost(error, seat.connection) and seat.link.dialect.is_sqlite:
-                self._put_back(seat)  # BEGIN IMMEDIATE was refused: there is no transaction
-            else:
-                seat.close()
+            seat.close()
         except BaseException:
             seat.close()
             raise
@@ -339,7 +336,11 @@ def _do_alone(
         if not seat.is_undone:
             raise
     finally:
-        underway.leave(seat)
+        try:
+            if underway.has_begun(seat):  # once it is left, nobody who comes in between could undo it
+                link.run("ROLLBACK")
+        finally:
+            underway.leave(seat)
     raise _UndoneError
 
 

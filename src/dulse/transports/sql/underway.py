@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-__all__ = ["Step", "begin_again", "enter", "leave", "undo"]
+__all__ = ["Step", "begin_again", "enter", "has_begun", "leave", "undo"]
 
 
 class Step(Protocol):
@@ -51,7 +51,7 @@ def undo(place: str) -> Sequence[Step]:
     """Undo what this thread has begun in a database; gives what `begin_again` has to be called with."""
     undone = []
     for step in list(_here.steps):
-        if step.place == place and step.process == os.getpid() and _has_begun(step):
+        if step.place == place and step.process == os.getpid() and has_begun(step):
             step.connection.execute("ROLLBACK")
             step.is_undone = True
             undone.append(step)
@@ -61,11 +61,12 @@ def undo(place: str) -> Sequence[Step]:
 def begin_again(steps: Sequence[Step]) -> None:
     """Have what is left of undone work not committed statement by statement, until it is done again."""
     for step in steps:
-        if not _has_begun(step):
+        if not has_begun(step):
             step.connection.execute("BEGIN")
 
 
-def _has_begun(step: Step) -> bool:
+def has_begun(step: Step) -> bool:
+    """Tell whether a step is in a transaction."""
     try:
         return bool(step.connection.in_transaction)
     except sqlite3.ProgrammingError:  # the connection is closed
