@@ -1,6 +1,7 @@
 """The blocking AMQP transport beside its peers, interleaved: ``python -m benchmarks.amqp [--rounds N] [--chart FILE]``.
 
-The broker is the one at DULSE_BENCH_AMQP; every measurement is a process of its own.
+``--clients`` and ``--works`` choose among both. The broker is the one at DULSE_BENCH_AMQP; every measurement is a
+process of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +22,7 @@ URL = os.environ.get("DULSE_BENCH_AMQP", "amqp://guest:guest@localhost:5672/%2F"
 LIBRARIES = ("dulse", "dulse_orjson", "kombu", "pika", "amqpstorm", "raw", "rabbitmq_c")
 LIMITS = {"raw", "rabbitmq_c"}
 SLOW = {"publish 1 KiB, confirm each", "ping", "publish 64 KiB", "consume 64 KiB"}
+WORKS = tuple(SHAPES)
 PATIENCE = 60
 Sample = dict[str, float]
 Samples = dict[tuple[str, str], list[Sample]]
@@ -58,7 +60,7 @@ def loads() -> str:
 
 def row(shape: str, library: str, samples: Samples) -> str:
     """Describe one library; its CPU over dulse's is the median of the ratios within each round."""
-    own, theirs = samples[shape, "dulse"], samples[shape, library]
+    own, theirs = samples.get((shape, "dulse"), []), samples[shape, library]
     if not theirs:
         return f"| {shape} | {library} | failed | | | |"
     ratio = f"{median(b['cpu'] / a['cpu'] for a, b in zip(own, theirs, strict=False)):.1f}x" if own else ""
@@ -66,9 +68,9 @@ def row(shape: str, library: str, samples: Samples) -> str:
     return f"| {shape} | {library} | {cpu:.1f} | {ratio} | {rate:,.0f} | {f'{p50:.0f}, {p99:.0f}' if p50 else ''} |"
 
 
-def collected(rounds: int, count: int) -> Samples:
+def collected(rounds: int, count: int, clients: Sequence[str], works: Sequence[str]) -> Samples:
     """Measure all in turns."""
-    asked = [(shape, library) for shape in SHAPES for library in LIBRARIES if is_asked(library, shape)]
+    asked = [(shape, library) for shape in works for library in clients if is_asked(library, shape)]
     samples: Samples = {each: [] for each in asked}
     for _ in range(rounds):
         for shape, library in samples:
@@ -78,10 +80,12 @@ def collected(rounds: int, count: int) -> Samples:
     return samples
 
 
-def table(rounds: int, count: int, chart: Path | None = None) -> Iterator[str]:
+def table(
+    rounds: int, count: int, chart: Path | None = None, clients: Sequence[str] = LIBRARIES, works: Sequence[str] = WORKS
+) -> Iterator[str]:
     """Measure, give the lines of a table, and draw a chart."""
     before = loads()
-    samples = collected(rounds, count)
+    samples = collected(rounds, count, clients, works)
     yield f"load of the machine: {before} at the beginning, {loads()} at the end"
     yield ""
     yield "| work | client | CPU us | over dulse's | messages/s | p50, p99 us |"
@@ -99,8 +103,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--chart", type=Path)
+    parser.add_argument("--clients", nargs="+", choices=LIBRARIES, default=LIBRARIES)
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     chosen = parser.parse_args()
-    for line in table(chosen.rounds, chosen.count, chosen.chart):
+    for line in table(chosen.rounds, chosen.count, chosen.chart, chosen.clients, chosen.works):
         print(line)
 
 

@@ -123,6 +123,25 @@ def test_one_that_is_requeued_goes_alone() -> None:
     assert acks.outstanding == 2
 
 
+def test_acknowledgements_may_wait_while_they_are_few_beside_what_is_outstanding() -> None:
+    acks = Acknowledgements(1)
+    acks.newest = 80
+    waiting = []
+    for tag in range(1, 11):
+        acks.ack(tag)
+        waiting.append(acks.may_wait())
+    assert waiting == [True] * 9 + [False]
+
+
+def test_the_acknowledgement_of_one_of_few_does_not_wait() -> None:
+    acks = Acknowledgements(1)
+    acks.newest = 1000
+    acks.ack_up_to(992)
+    acks.collect()
+    acks.ack(993)
+    assert not acks.may_wait()
+
+
 def test_what_is_settled_takes_no_memory() -> None:
     acks = Acknowledgements(7)
     for tag in range(2, 1001, 2):

@@ -147,6 +147,17 @@ def test_what_the_socket_has_refused_comes_again_as_it_was() -> None:
     assert window.begun(tried=False) == (b"", [])
 
 
+@pytest.mark.parametrize(
+    ("first", "later", "whole"), [(3, [], True), (1, [], False), (1, [1], False), (1, [1, 1], True)]
+)
+def test_an_entry_is_whole_when_the_pieces_sent_make_it_up(first: int, later: list[int], whole: bool) -> None:
+    window = Window()
+    window.entries.append(b"abc")
+    window.sent.append(first)
+    window.extra.extend(later)
+    assert window.is_whole() is whole
+
+
 def test_when_all_were_tried_there_is_no_next() -> None:
     assert (full(2).begin_next(), Window().begin_next(), Window().remainder()) == (None, None, b"")
 

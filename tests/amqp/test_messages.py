@@ -56,6 +56,26 @@ def test_properties_that_are_one_object_are_encoded_once_and_equal_ones_alike() 
     assert writer.write(b"x", shared, "", "k") == first == writer.write(b"x", dict(shared), "", "k")
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", "e"]), st.sampled_from(["k", "l"]), st.integers(0, 3)))
+)
+def test_whatever_was_written_before_a_message_is_written_as_by_a_new_writer(
+    messages: list[tuple[int, str, str, int]],
+) -> None:
+    writer = Writer(1, 4096)
+    alike: list[dict[str, Any]] = [{}, {"priority": 1}, {"headers": {"a": 1}}]
+    for which, exchange, routing_key, size in messages * 3:
+        written = writer.write(b"x" * size, alike[which], exchange, routing_key)
+        assert written == Writer(1, 4096).write(b"x" * size, alike[which], exchange, routing_key)
+
+
+def test_many_lengths_are_not_kept_for_ever() -> None:
+    writer, alike = Writer(1, 131072), {"delivery_mode": 2}
+    for size in range(3000):
+        assert len(read_written(writer.write(b"x" * size, alike, "", "k"))[2]) == size
+    assert len(writer._fronts) <= 1000
+
+
 def test_another_message_with_other_properties_is_never_mistaken_for_a_known_one() -> None:
     writer = Writer(1, 4096)
     for number in range(1000):

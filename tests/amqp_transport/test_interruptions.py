@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,29 @@ def test_a_handler_that_would_have_to_wait_inside_a_wait_is_told_so(rabbitmq: Ra
         assert channel.queue_declare(name, passive=True).queue == name
     assert len(told) == 1
     assert "signal handler" in str(told[0])
+
+
+def test_what_a_handler_publishes_beyond_the_room_of_the_socket_inside_a_wait_is_sent_once(
+    rabbitmq: RabbitMQ, name: str
+) -> None:
+    body = b"x" * 7_000_000
+    with dulse.Connection(rabbitmq.url, transport_options={"window_bytes": 64 * 1024 * 1024}) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name)
+        port: Any = channel.transport_channel
+
+        def strike(_number: int, _frame: FrameType | None) -> None:
+            port._line.room = 2 * len(body)  # the short way is open, and the socket will not take all
+            port.publish(body, {}, "", name)
+
+        before = signal.signal(signal.SIGUSR1, strike)
+        try:
+            with pytest.raises(errors.DeadlineExceeded):
+                raise_soon_and_drain(connection)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        channel.flush(PATIENCE)
+        assert channel.queue_declare(name, passive=True).message_count == 1
 
 
 def raise_soon_and_drain(connection: dulse.Connection) -> None:

@@ -14,7 +14,7 @@ import pytest
 import dulse
 from dulse.links.blocking.link import Link
 from dulse.links.blocking.stream import Stream
-from tests.amqp_transport.conftest import PATIENCE
+from tests.amqp_transport.conftest import PATIENCE, Meanwhile
 from tests.servers.rabbitmq import RabbitMQ
 
 PACKAGE = str(Path(dulse.__file__).parent)
@@ -54,7 +54,7 @@ class CountingSocket:
 
         return counted
 
-    def wait(self, seconds: float, *, writing: bool = False) -> bool:
+    def wait(self, seconds: float, *, writing: bool = False) -> int:
         self.calls += 1
         return self._stream.wait(seconds, writing=writing)
 
@@ -142,3 +142,60 @@ def test_a_consumed_message_takes_at_most_a_fifth_of_a_system_call(rabbitmq: Rab
             for _ in range(total):
                 connection.drain_events(timeout=PATIENCE)
             assert counting.calls <= total * 0.2
+
+
+def test_a_publish_that_waits_for_its_confirm_takes_three_system_calls(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url, transport_options={"confirm_publish": True}) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        producer.publish(b"first")
+        counting = counted(connection)
+        taken = []
+        for _ in range(20):
+            before = counting.calls
+            producer.publish(b"message")
+            taken.append(counting.calls - before)
+        assert min(taken) <= 3  # to send, to wait, to read
+
+
+def test_what_nobody_confirms_is_not_kept_once_it_is_sent(rabbitmq: RabbitMQ, name: str) -> None:
+    with dulse.Connection(rabbitmq.url, transport_options={"confirm_publish": "off"}) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name)
+        port: Any = channel.transport_channel
+        for number in range(1, 101):
+            channel.basic_publish(b"x" * 1024, "", name)
+            if port._line.room >= 0:  # else the socket was full, or the keeper has come
+                assert (port.window.entries, port.window.last) == ([], number)
+        channel.flush(PATIENCE)
+        assert channel.queue_declare(name, passive=True).message_count == 100
+
+
+def test_acknowledgements_of_another_thread_go_out_many_at_once_while_one_waits(rabbitmq: RabbitMQ, name: str) -> None:
+    total = 400
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        for _ in range(total):
+            producer.publish(b"message")
+        producer.flush()
+        held: list[dulse.Message] = []
+        queue = dulse.Queue(name, no_declare=True)
+        with dulse.Consumer(connection, [queue], on_message=held.append, prefetch_count=total + 1):
+            while len(held) < total:
+                connection.drain_events(timeout=PATIENCE)
+            counting = counted(connection)
+            link: Link = connection.transport.transport._link  # type: ignore[attr-defined]
+            with Meanwhile(lambda: connection.drain_events(timeout=PATIENCE)):
+                until = monotonic() + PATIENCE
+                while link._line.reader is None:
+                    assert monotonic() < until
+                for message in held:
+                    message.ack()
+                calls = counting.calls
+                producer.publish(b"last")  # which ends the drain
+            held[-1].ack()
+            connection.transport.transport.flush(PATIENCE)
+        assert calls <= total / 4
+    with dulse.Connection(rabbitmq.url) as connection:
+        assert connection.default_channel.queue_declare(name, passive=True).message_count == 0

@@ -11,6 +11,9 @@ _METHOD = 1
 _END = 0xCE
 _MULTIPLE, _REQUEUE = 1, 2
 
+_SHARE = 8
+"""The part, one in so many, of the deliveries outstanding from which on acknowledgements are sent at once."""
+
 
 class Acknowledgements:
     """What was delivered on a channel, and is settled by the program and perhaps not by the broker yet.
@@ -43,6 +46,10 @@ class Acknowledgements:
     def outstanding(self) -> int:
         """How many deliveries were handed out and not settled by the program."""
         return self.newest - self._low - len(self._settled) - len(self._collected)
+
+    def may_wait(self) -> bool:
+        """Tell whether what is collected is so little, beside what is outstanding, that the broker hardly misses it."""
+        return _SHARE * len(self._collected) < self.newest - self._low - len(self._settled)
 
     def ack(self, tag: int) -> bool:
         """Collect one; False: this tag was never handed out, or is settled. The broker would say so by a 406."""

@@ -113,6 +113,11 @@ class Window:
         entry = self.entries[len(self.sent) - 1]
         return entry[begun:] if begun < len(entry) else b""
 
+    def is_whole(self) -> bool:
+        """Tell whether all of the entry whose sending was begun last is with the kernel."""
+        begun = len(self.sent)
+        return not begun or self.sent[-1] + sum(self.extra) >= len(self.entries[begun - 1])
+
     def begin_next(self) -> bytes | None:
         """Give the next entry that was never tried, with the one before counted as sent whole; None: all were tried.
 

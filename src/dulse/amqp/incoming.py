@@ -46,10 +46,10 @@ class Incoming(Session):
         self._weigh()
         if self._held < self._needed:
             return
-        data = b"".join(self.inbox) if len(self.inbox) > 1 else self.inbox[0]
         found = self.events.copy()
-        at = needed = 0
+        needed = 0
         try:
+            data, at = self._put_together(found)
             while not needed:
                 if self.state is State.OPEN and not self.server:
                     at, needed = self._reader.read(data, at, found)
@@ -63,6 +63,23 @@ class Incoming(Session):
         left = len(rest)
         self._torn, self.events = False, found
         self.inbox, self._counted, self._held, self._needed = [rest], 1, left, needed
+
+    def _put_together(self, found: list[Event]) -> tuple[bytes, int]:
+        """Give what came in one piece, and where to begin in it.
+
+        Where only the first message lies in two pieces, it is taken by itself, so that the others are not copied.
+        """
+        first, *others = self.inbox
+        if not others:
+            return first, 0
+        last, missing = others[-1], self._needed - len(first)
+        if len(others) == 1 and 0 < missing < len(last) and self.state is State.OPEN and not self.server:
+            whole, known = first + last[:missing], len(found)
+            at, _ = self._reader.read(whole, 0, found)
+            if at == len(whole):
+                return last, missing
+            del found[known:]
+        return b"".join(self.inbox), 0
 
     def _weigh(self) -> None:
         """Count what has come since, so that the pieces of a frame are put together once."""

@@ -13,19 +13,22 @@ from dulse.model.message import Properties, Returned
 
 _MOST_ROUTES = 1000
 _MOST_ALIKE = 256
+_MOST_FRONTS = 1000
 _HEADER_FRONT = Struct(">BHIHH")
 _HEADER_SIZE = Struct(">Q")
 _BODY_FRONT = Struct(">BBHI")  # behind the last byte of the header frame
+_END = frames.END
 
 
 class Writer:
     """Writes messages for one channel.
 
-    Remembers what many messages have alike: their method frame by exchange and routing key, and properties without
-    headers that are one and the same object (nobody changes what was given). Threads may share it without a lock.
+    Remembers what many messages have alike: their method frame by exchange and routing key, properties without headers
+    that are one and the same object (nobody changes what was given), and, where those come again, all that stands
+    before a body of one length. Threads may share it without a lock: what is known by an object's id keeps the object.
     """
 
-    __slots__ = ("_alike", "_channel", "_frame_max", "_mandatory", "_plain")
+    __slots__ = ("_alike", "_channel", "_frame_max", "_fronts", "_mandatory", "_plain")
 
     def __init__(self, channel: int, frame_max: int) -> None:
         self._channel = channel
@@ -33,22 +36,32 @@ class Writer:
         self._plain: dict[tuple[str, str], bytes] = {}
         self._mandatory: dict[tuple[str, str], bytes] = {}
         self._alike: dict[int, tuple[bytes, bytes, Properties]] = {}
+        self._fronts: dict[tuple[str, str, int, int], tuple[bytes, Properties]] = {}
 
     def __repr__(self) -> str:
         return f"<Writer: channel {self._channel}, frames up to {self._frame_max}>"
 
     def write(self, body: bytes, header: Properties, exchange: str, routing_key: str, mandatory: bool = False) -> bytes:
         """Write method, header and body frames in one piece; EncodeError names what AMQP cannot carry."""
+        size, number = len(body), id(header)
+        if not mandatory:
+            front = self._fronts.get((exchange, routing_key, number, size))
+            if front is not None:
+                return b"".join((front[0], body, _END))
         routes = self._mandatory if mandatory else self._plain
-        front = routes.get((exchange, routing_key)) or self._learn_route(routes, exchange, routing_key)
-        head, tail, _ = self._alike.get(id(header)) or self._learn_properties(header)
-        size = len(body)
+        method = routes.get((exchange, routing_key)) or self._learn_route(routes, exchange, routing_key)
+        known = self._alike.get(number)
+        head, tail, _ = known or self._learn_properties(header)
         whole = _HEADER_SIZE.pack(size)
-        if 0 < size <= self._frame_max - frames.OVERHEAD:
-            start = _BODY_FRONT.pack(0xCE, frames.BODY, self._channel, size)
-            return b"".join((front, head, whole, tail, start, body, frames.END))
-        pieces = frames.body_frames(self._channel, body, self._frame_max)
-        return b"".join((front, head, whole, tail, frames.END, *pieces))
+        if not 0 < size <= self._frame_max - frames.OVERHEAD:
+            pieces = frames.body_frames(self._channel, body, self._frame_max)
+            return b"".join((method, head, whole, tail, _END, *pieces))
+        start = _BODY_FRONT.pack(0xCE, frames.BODY, self._channel, size)
+        if known is not None and not mandatory:
+            if len(self._fronts) >= _MOST_FRONTS:
+                self._fronts.clear()
+            self._fronts[exchange, routing_key, number, size] = b"".join((method, head, whole, tail, start)), header
+        return b"".join((method, head, whole, tail, start, body, _END))
 
     def _learn_route(self, routes: dict[tuple[str, str], bytes], exchange: str, routing_key: str) -> bytes:
         method = basic.Publish(exchange, routing_key, mandatory=routes is self._mandatory)

@@ -102,6 +102,8 @@ class Line:
         """The token of who reads now; others wait for him. Taken under the lock, given back by a plain store."""
         self.leader = 0
         """The thread that reads."""
+        self.is_drained = False
+        """The last reading took all that the socket had; only who leads stores it."""
         self.limited: list[Port] = []
         """Those with a limit, or paused."""
         self.acked: list[Port] = []

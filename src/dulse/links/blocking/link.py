@@ -168,6 +168,7 @@ class Link(Delivering):
         stream, line.stream = line.stream, None
         forget_sent(line)
         line.tail, line.tail_sent, line.stuck, line.acked, line.abandoned = [], [], None, [], []
+        line.is_drained = False
         line.spend()
         for port in line.ports.values():
             port.lose()

@@ -122,6 +122,10 @@ class Port:
                     window.sent.extend(map(line.send, (data,)))
                     if window.sent[-1] == size:
                         line.room = room
+                        if not self.confirms:
+                            # Nobody asks for it again. No call in between: no signal handler strikes there.
+                            del window.entries[-1], window.sent[-1]
+                            window.base += 1
                         return
                     line.room = room - SPENT
                 except WOULD_BLOCK:
@@ -157,7 +161,7 @@ class Port:
         """Tell whether a message of the window is with the kernel; called under the lock."""
         window = self.window
         index, begun = tag - window.base, len(window.sent)
-        return index < begun - 1 or (index == begun - 1 and not window.remainder())
+        return index < begun - 1 or (index == begun - 1 and window.is_whole())
 
     def confirm(self, tag: int, multiple: bool) -> None:
         """Take what a basic.ack says of messages; called under the lock."""
@@ -187,7 +191,7 @@ class Port:
         with line.lock:
             if multiple or not self.is_listed or not self.acks.ack(delivery_tag - self.offset):
                 self._ack(delivery_tag, multiple)
-            if line.reader is None and not line.is_idle:
+            if not line.is_idle and (line.reader is None or (not line.limited and self.acks.may_wait())):
                 return
         self.link.acked()
 

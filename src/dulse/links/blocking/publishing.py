@@ -8,13 +8,14 @@ from threading import get_ident
 from time import monotonic
 
 from dulse import errors
-from dulse.amqp.confirms import MOST_IN_ROW
+from dulse.amqp.confirms import COST, MOST_IN_ROW
 from dulse.amqp.messages import written_anew
 from dulse.links.amqp_problems import raise_first, raise_oldest, tell, unroutable
 from dulse.links.blocking import turns
-from dulse.links.blocking.line import Call, Line
+from dulse.links.blocking.line import SPENT, Call, Line
 from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.sending import fitting, forget_sent, grant, has_room, has_unsent, push
+from dulse.links.blocking.stream import WOULD_BLOCK
 from dulse.model.message import Returned
 
 _MOST_TOLD = 1000
@@ -41,16 +42,48 @@ class Publishing:
 
     def publish_slowly(self, port: Port, data: bytes, tag: int, generation: int, timeout: float | None) -> None:
         """Publish where the short way was shut; `tag` is not 0 if the message is in this window already."""
-        self._place(port, data, timeout, None, tag, generation)
+        placing = _Placing(self._line, port, data, None)
+        placing.found(tag, generation)
+        self._place(placing, timeout)
 
     def publish_and_wait(self, port: Port, data: bytes, timeout: float | None) -> None:
         """Publish, and wait for the broker's answer to this very message."""
         deadline = self.deadline(timeout)
         awaiting = Awaiting()
-        placing = self._place(port, data, timeout, awaiting)
-        if placing is None or not port.confirms:
-            return
-        self._await_confirm(port, placing, awaiting, deadline)
+        placing = _Placing(self._line, port, data, awaiting)
+        try:
+            is_placed = self._send_at_once(placing) or self._place(placing, timeout)
+        except BaseException:
+            self._leave(port, awaiting)
+            raise
+        if is_placed and port.confirms:
+            self._await_confirm(placing, awaiting, deadline)
+
+    def _send_at_once(self, placing: _Placing) -> bool:
+        """Send a message if the short way is open; False: it has to be seen to, whether or not it was begun."""
+        line, port = self._line, placing.port
+        size = len(placing.data)
+        with line.lock:
+            if turns.is_nested(line):
+                return False
+            room = line.room - size - COST  # from here to the next store no call, so that no signal handler spends it
+            if room < 0 or not port.is_ready:
+                return False
+            line.inside = True
+            try:
+                line.room = room - SPENT  # an exception may strike before it is sent
+                placing.join()
+                port.window.sent.extend(map(line.send, (placing.data,)))
+                if port.window.sent[-1] == size:
+                    line.room = room
+                    return True
+            except WOULD_BLOCK:
+                line.stuck = port
+            except OSError as problem:
+                line.failure = problem
+            finally:
+                line.inside = False
+        return False
 
     def publish_in_rows(self, port: Port, messages: Sequence[bytes], timeout: float | None) -> None:
         """Publish many in order, as many by one call of the system as there is room for in the window."""
@@ -59,7 +92,7 @@ class Publishing:
         while done < len(messages):
             done += self._place_row(port, messages[done : done + MOST_IN_ROW])
             left = None if timeout is None else max(0.0, deadline - monotonic())
-            self._place(port, messages[done], left, None)  # which waits, if there is need to
+            self._place(_Placing(self._line, port, messages[done], None), left)  # which waits, if there is need to
             done += 1
 
     def _place_row(self, port: Port, messages: Sequence[bytes]) -> int:
@@ -92,12 +125,12 @@ class Publishing:
         try:
             for data in messages:
                 awaiting = Awaiting()
-                placing = self._place(port, data, max(0.0, deadline - monotonic()), awaiting)
-                if placing is not None and port.confirms:
-                    placed.append((placing, awaiting))
+                placed.append((_Placing(self._line, port, data, awaiting), awaiting))
+                if not (self._place(placed[-1][0], max(0.0, deadline - monotonic())) and port.confirms):
+                    placed.pop()
             while placed:
                 try:
-                    self._await_confirm(port, *placed.popleft(), deadline)
+                    self._await_confirm(*placed.popleft(), deadline)
                 except errors.DulseError as problem:
                     problems.append(problem)
         finally:
@@ -105,7 +138,8 @@ class Publishing:
                 self._leave(port, awaiting)
         raise_first(problems)
 
-    def _await_confirm(self, port: Port, placing: _Placing, awaiting: Awaiting, deadline: float) -> None:
+    def _await_confirm(self, placing: _Placing, awaiting: Awaiting, deadline: float) -> None:
+        port = placing.port
         try:
             done = turns.wait(self._line, lambda: awaiting.done or placing.is_settled(), deadline, self.broke)
             self.attend()
@@ -124,8 +158,8 @@ class Publishing:
     def _leave(self, port: Port, awaiting: Awaiting) -> None:
         """Wait no more for the broker's answer to a message; what it did not take is told otherwise."""
         with self._line.lock:
-            problem, awaiting.is_left = awaiting.problem, True
-            if problem is not None:
+            was_left, problem, awaiting.is_left = awaiting.is_left, awaiting.problem, True
+            if problem is not None and not was_left:
                 error = unroutable(problem) if isinstance(problem, Returned) else problem
                 self._line.problems.append((port, None, error))
 
@@ -134,24 +168,15 @@ class Publishing:
             raise unroutable(back)
         port.on_returned(back)
 
-    def _place(
-        self,
-        port: Port,
-        data: bytes,
-        timeout: float | None,
-        awaiting: Awaiting | None,
-        tag: int = 0,
-        generation: int = 0,
-    ) -> _Placing | None:
-        """Bring a message into the window and to the kernel; None if a nested call left it for others to send."""
-        line = self._line
+    def _place(self, placing: _Placing, timeout: float | None) -> bool:
+        """Bring a message into the window and to the kernel; False if a nested call left it for others to send."""
+        line, port = self._line, placing.port
         if turns.is_nested(line):
             port.check_open()
-            port.late.append(data)
+            if not placing.is_found:
+                port.late.append(placing.data)
             line.spend()
-            return None
-        placing = _Placing(line, port, data, awaiting)
-        placing.found(tag, generation)
+            return False
         turns.glance(line, self.broke)
         self.attend()
         deadline = self.deadline(line.setup.write_timeout if timeout is None else timeout)
@@ -161,11 +186,11 @@ class Publishing:
                 continue
             with line.lock:
                 placing.withdraw()
-            if awaiting is not None:
-                self._leave(port, awaiting)
+            if placing.awaiting is not None:
+                self._leave(port, placing.awaiting)
             raise errors.make(errors.DeadlineExceeded, "the message could not be sent in time; it may still arrive")
         line.wake_keeper()
-        return placing
+        return True
 
     # ------------------------------------------------------------------------------------------- flush
 
@@ -236,9 +261,9 @@ class _Placing:
 
     def __init__(self, line: Line, port: Port, data: bytes, awaiting: Awaiting | None) -> None:
         self._line = line
-        self._port = port
-        self._data = data
-        self._awaiting = awaiting
+        self.port = port
+        self.data = data
+        self.awaiting = awaiting
         self._blocked_since: float | None = None
         self._tag = self._generation = 0
 
@@ -247,24 +272,25 @@ class _Placing:
         self._tag, self._generation = tag, generation
 
     @property
+    def is_found(self) -> bool:
+        """Tell whether it is, or was, in the window."""
+        return self._tag > 0
+
+    @property
     def is_blocked(self) -> bool:
         """Tell whether the broker takes no messages for now."""
         return self._blocked_since is not None
 
     def look(self) -> bool:
-        line, port = self._line, self._port
-        size = len(self._data)
+        line, port = self._line, self.port
+        size = len(self.data)
         if not self._tag:
             if not self._may_send(size):
                 return False
-            window = port.window
-            if self._awaiting is not None and port.confirms:
-                window.tokens[window.last + 1] = self._awaiting
             if size > line.frame_max:  # it may have been written for a connection with larger frames
-                self._data = written_anew(self._data, port.number, line.frame_max)
+                self.data = written_anew(self.data, port.number, line.frame_max)
             line.spend()  # an exception may strike before it is sent
-            window.entries.append(self._data)
-            self._tag, self._generation = window.last, port.generation
+            self.join()
         pushed = push(line)
         if not self._is_sent():
             if line.is_over:
@@ -275,28 +301,36 @@ class _Placing:
             grant(line, size)
         return True
 
+    def join(self) -> None:
+        """Enter the window; called under the lock."""
+        window = self.port.window
+        if self.awaiting is not None and self.port.confirms:
+            window.tokens[window.last + 1] = self.awaiting
+        window.entries.append(self.data)
+        self._tag, self._generation = window.last, self.port.generation
+
     def is_settled(self) -> bool:
         """Tell whether the broker has answered; called under the lock."""
-        port = self._port
+        port = self.port
         return not port.is_mending and self._is_current() and port.window.is_settled(self._tag)
 
     def _is_current(self) -> bool:
         """Find the message again after the window was numbered anew; False: it is not there any more."""
-        port = self._port
+        port = self.port
         if self._generation != port.generation:
             window = port.window
-            tags = (window.base + at for at, each in enumerate(window.entries) if each is self._data)
+            tags = (window.base + at for at, each in enumerate(window.entries) if each is self.data)
             self._tag, self._generation = next(tags, 0), port.generation
         return self._tag > 0
 
     def _is_sent(self) -> bool:
-        port = self._port
+        port = self.port
         if port.is_mending or (not port.is_ready and port.is_open):
             return False
         return not self._is_current() or port.is_sent(self._tag)
 
     def _may_send(self, size: int) -> bool:
-        line, port = self._line, self._port
+        line, port = self._line, self.port
         port.check_open()
         if line.is_over:
             raise line.why_not()
@@ -322,10 +356,10 @@ class _Placing:
 
     def withdraw(self) -> None:
         """Take the message back if none of it was sent and nothing came behind it; called under the lock."""
-        line, window = self._line, self._port.window
+        line, window = self._line, self.port.window
         is_last = self._tag > 0 and self._is_current() and window.last == self._tag
         # What the socket has refused for now, TLS wants again.
-        is_tried = line.stuck is self._port and line.stream is not None and line.stream.tls
+        is_tried = line.stuck is self.port and line.stream is not None and line.stream.tls
         if is_last and len(window.sent) < len(window.entries) and not window.row and not is_tried:
             window.tokens.pop(self._tag, None)
             window.entries.pop()

@@ -32,7 +32,7 @@ def receive(line: Line) -> bool:
         line.inside = True
         try:
             was_behind, line.is_behind = line.is_behind, True
-            if not _read(engine, stream) and not was_behind:
+            if not _read(line, engine, stream) and not was_behind:
                 line.is_behind = False
                 return False
             line.reads += 1
@@ -48,14 +48,17 @@ def receive(line: Line) -> bool:
             line.inside = False
 
 
-def _read(engine: Engine, stream: Stream) -> bool:
+def _read(line: Line, engine: Engine, stream: Stream) -> bool:
     try:
         # One call of C code: what was read is kept, whatever interrupts us.
         engine.inbox.extend(map(stream.recv, (READ_SIZE,)))
     except WOULD_BLOCK:
+        line.is_drained = not stream.tls
         return False
     if not engine.inbox[-1]:
         raise errors.make(errors.ConnectionLost, "the broker closed the connection without a word")
+    # TLS gives one record at a time, and no poll knows what else it has decrypted.
+    line.is_drained = len(engine.inbox[-1]) < READ_SIZE and not stream.tls
     return True
 
 

@@ -14,7 +14,13 @@ from dulse.links.blocking.port import Port
 from dulse.links.blocking.stream import WOULD_BLOCK
 
 _GRANT = 262144
-"""Bytes that are published the short way at most before the confirms are looked at."""
+"""Bytes that are published the short way before the confirms are looked at; what follows may allow more."""
+
+_GRANT_UNASKED = 4194304
+"""The same where nobody confirms."""
+
+_FEWEST = 16
+"""Large messages that are published the short way all the same."""
 
 
 def push(line: Line) -> bool:
@@ -141,7 +147,7 @@ def forget_sent(line: Line) -> None:
     for port in line.ports.values():
         window = port.window
         if not port.confirms and window.sent:
-            done = window.base + len(window.sent) - (2 if window.remainder() else 1)
+            done = window.base + len(window.sent) - (1 if window.is_whole() else 2)
             if done >= window.base:
                 window.confirm(done, multiple=True)
 
@@ -186,7 +192,8 @@ def grant(line: Line, size: int) -> None:
         return
     setup = line.setup
     messages, held = _stock(line)
-    room = min(_GRANT, setup.window_bytes - held, (setup.window_messages - messages) * (size + COST))
+    most = max(_GRANT if setup.confirms else _GRANT_UNASKED, _FEWEST * (size + COST))
+    room = min(most, setup.window_bytes - held, (setup.window_messages - messages) * (size + COST))
     if room > 0:
         line.room = room
 

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 TICK = 0.005
 """Seconds between two looks while something is in flight."""
 
+_TICK_OF_MANY = 0.02
+"""The same while a great deal is published and nothing is received: those who publish read the confirms themselves."""
+
+_MANY = 50
+"""Messages published between two looks that are a great deal."""
+
 _REST = 1.0
 """The same at most while nothing is."""
 
@@ -40,6 +46,7 @@ class Tending:
         self._due = monotonic() + TICK
         self._seen: tuple[object, ...] = ()
         self._last = 0
+        self._tick = TICK
         self._quiet = 0
 
     def __repr__(self) -> str:
@@ -72,10 +79,12 @@ class Tending:
             newest = sum(port.acks.newest for port in line.ports.values())
             seen = (last, waiting, newest, line.reads, len(line.ready))
             busy, self._seen = seen != self._seen, seen
-            if busy and waiting:
+            if busy and (waiting or last != self._last):
                 line.spend()
             if line.engine is not None and last != self._last:
                 line.engine.has_spoken = True  # to have read is not: a peer that hears nothing ends the connection
+            receives = newest or any(port.consumers for port in line.ports.values())
+            self._tick = TICK if receives or last - self._last < _MANY else _TICK_OF_MANY
             self._last = last
         return busy
 
@@ -107,7 +116,7 @@ class Tending:
             if rests:
                 line.is_idle = True
                 line.spend()
-        self._due = now + (rest if rests else TICK)
+        self._due = now + (rest if rests else self._tick)
         if line.failure is not None:
             self._link.broke(line.failure)
         elif engine is not None and engine.out:

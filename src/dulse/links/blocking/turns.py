@@ -12,7 +12,9 @@ from time import monotonic
 from dulse import errors
 from dulse.links.blocking.line import Line
 from dulse.links.blocking.receiving import receive
-from dulse.links.blocking.sending import has_unsent, push
+from dulse.links.blocking.sending import push
+from dulse.links.blocking.stream import WOKEN
+from dulse.links.polling import WRITABLE
 
 _SLICE = 0.5
 """Seconds after which everybody who waits looks for himself (PEP 475; a wake-up that an exception cut off)."""
@@ -98,14 +100,25 @@ def push_now(line: Line, broke: Broke) -> bool:
 
 
 def _lead(line: Line, seconds: float) -> None:
-    if receive(line):
+    """Read; if there is nothing, wait until there is, or until the socket takes what it would not take before."""
+    if (line.is_behind or not line.is_drained) and receive(line):
         return
+    stuck = line.stuck is not None or not _pushed(line)
+    stream = line.stream
+    if stream is None or line.failure is not None:
+        return
+    happened = stream.wait(seconds, writing=stuck)
+    if happened & ~(WRITABLE | WOKEN) or (happened and stream.tls):
+        receive(line)  # first, for it may say why nothing more can be sent
+    if happened & WRITABLE and line.failure is None:
+        _pushed(line)
+
+
+def _pushed(line: Line) -> bool:
+    """Send what is waiting; False: the socket did not take all."""
     with line.lock:
         line.inside = True
         try:
-            writing = not push(line) and has_unsent(line)
+            return push(line) or (line.stuck is None and not line.tail)
         finally:
             line.inside = False
-    stream = line.stream
-    if stream is not None and line.failure is None and stream.wait(seconds, writing=writing):
-        receive(line)
