@@ -9,12 +9,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dulse import Connection, Message, Queue, errors
 from tests.faults.programs import say
+
+DEEPEST = 4
+"""Handlers of signals that interrupt one another at most."""
 
 
 def hold(url: str, queue: str, prefetch: int, count: int, ends: str = "") -> None:
@@ -93,13 +97,12 @@ def publish_while_a_handler_publishes(url: str, count: int) -> None:
         producer = connection.Producer()
         numbers = itertools.count()  # one handler may interrupt another
 
-        def handler(*_: object) -> None:
+        def handler() -> None:
             producer.publish(f"signal:{next(numbers)}", routing_key="work")
 
-        _every(0.01 if url.startswith("filesystem") else 0.001, handler)
-        for number in range(count):
-            producer.publish(f"main:{number}", routing_key="work")
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with _struck(0.01 if url.startswith(("filesystem", "django")) else 0.001, handler):
+            for number in range(count):
+                producer.publish(f"main:{number}", routing_key="work")
         queue = Queue("work")(connection)
         found = []
         while (message := queue.get(no_ack=True)) is not None:
@@ -120,15 +123,14 @@ def drain_while_a_handler_publishes(url: str, count: int) -> None:
         producer = connection.Producer()
         numbers = iter(range(count))
 
-        def handler(*_: object) -> None:
+        def handler() -> None:
             number = next(numbers, None)
             if number is not None:
                 producer.publish(number, routing_key="work")
 
-        _every(0.01, handler)
-        while len(found) < count:
-            connection.drain_events(timeout=10)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with _struck(0.01, handler):
+            while len(found) < count:
+                connection.drain_events(timeout=10)
         say(found)
 
 
@@ -171,9 +173,33 @@ def drain_while_interrupted(url: str, count: int) -> None:
     say({"settled": settled, "interruptions": interruptions})
 
 
-def _every(seconds: float, handler: Callable[..., None]) -> None:
-    signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+@contextmanager
+def _struck(seconds: float, handler: Callable[[], None]) -> Iterator[None]:
+    """Have it run again and again, also within itself, but not so often that nothing would ever come to an end."""
+    chance = random.Random(7)
+    depth = 0
+    over = False
+
+    def strike(*_: object) -> None:
+        nonlocal depth
+        if over:
+            return
+        depth += 1
+        try:
+            if depth < DEEPEST:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, seconds * 2))
+            handler()
+        finally:
+            depth -= 1
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, seconds * 2))
+
+    signal.signal(signal.SIGALRM, strike)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def end_with_everything_open(url: str, how: str) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
+from types import FrameType, FunctionType
 
 import pytest
 
@@ -72,6 +72,50 @@ def test_a_handler_may_write_while_its_thread_does(connections: Connections, how
     assert connections.once(None, words) == ["handler", "one", "two"]
 
 
+@pytest.mark.parametrize("before_it_raises", [True, False])
+def test_what_a_handler_raises_reaches_its_program(connections: Connections, before_it_raises: bool) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if before_it_raises:
+            connections.write(None, add, "handler")
+        raise LookupError(number)
+
+    def work(link: Link) -> None:
+        add(link, "one")
+        signal.raise_signal(signal.SIGUSR1)
+        add(link, "two")
+
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    try:
+        with pytest.raises(LookupError):
+            connections.write(None, work)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert connections.once(None, words) == ["handler"] * before_it_raises
+
+
+def test_work_that_stumbles_over_being_undone_is_done_again(connections: Connections) -> None:
+    tries: list[int] = []
+
+    def work(link: Link) -> str:
+        tries.append(len(tries))
+        link.run("INSERT INTO word VALUES (%s)", ("one",))
+        if len(tries) == 1:
+            signal.raise_signal(signal.SIGUSR1)
+        found = link.rows("SELECT text FROM word WHERE text = 'one'")
+        return str(found[0][0])
+
+    of_ours = FunctionType(work.__code__, globals() | {"__name__": "dulse.work"}, closure=work.__closure__)
+    before = signal.signal(signal.SIGUSR1, lambda *_: connections.write(None, add, "handler"))
+    try:
+        assert connections.write(None, of_ours) == "one"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert tries == [0, 1]
+    assert connections.once(None, words) == ["handler", "one"]
+
+
 def test_a_handler_may_write_at_any_moment_of_a_step_that_another_has_undone(connections: Connections) -> None:
     """A call of a function stands for a moment: a handler comes between any two."""
     written: list[str] = []
@@ -91,10 +135,12 @@ def test_a_handler_may_write_at_any_moment_of_a_step_that_another_has_undone(con
     def work(link: Link) -> None:
         nonlocal moments
         add(link, f"work {moment}")
+        words(link)
         if f"first {moment}" not in written:
             write(f"first {moment}")
             moments = 0
             sys.setprofile(look)
+        words(link)
         add(link, f"rest {moment}")
 
     while moments >= moment:

@@ -16,6 +16,7 @@ from random import random
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from dulse import errors
+from dulse.links.interrupters import came_in_between
 from dulse.transports.sql import drivers, underway
 from dulse.transports.sql.dialects import Dialect
 from dulse.transports.sql.failures import is_answer, is_lock_trouble, is_lost, translate
@@ -190,7 +191,7 @@ class Connections:
             seat = self._take(end)
             self.watch.enter(seat.watched, end)
             try:
-                result = _do(seat, end, how, work, *arguments, **named)
+                result = _do(seat, self._error, end, how, work, *arguments, **named)
             except _UndoneError:
                 self._undo(seat, how)
                 continue
@@ -294,6 +295,7 @@ class Connections:
 
 def _do(
     seat: Seat,
+    error: type[Exception],
     end: float,
     how: str,
     work: Work[Arguments, Result],
@@ -302,7 +304,7 @@ def _do(
 ) -> Result:
     link = seat.link
     if link.dialect.is_sqlite:
-        return _do_alone(seat, end, how, work, *arguments, **named)
+        return _do_alone(seat, error, end, how, work, *arguments, **named)
     if not how:
         return work(link, *arguments, **named)
     if how == "write":
@@ -316,6 +318,7 @@ def _do(
 
 def _do_alone(
     seat: Seat,
+    error: type[Exception],
     end: float,
     how: str,
     work: Work[Arguments, Result],
@@ -332,8 +335,11 @@ def _do_alone(
             _commit(seat, end)
         if not seat.is_undone:  # just before that COMMIT, which then committed nothing
             return result
-    except Exception:
+    except error:
         if not seat.is_undone:
+            raise
+    except Exception as failure:
+        if not seat.is_undone or came_in_between(failure):
             raise
     finally:
         try:

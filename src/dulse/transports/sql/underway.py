@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from dulse.transports.sql.link import Link
+
 __all__ = ["Step", "begin_again", "enter", "has_begun", "leave", "undo"]
 
 
@@ -25,6 +27,7 @@ class Step(Protocol):
     """Somebody came in between and undid it."""
     connection: Any
     """As of the module sqlite3."""
+    link: Link
 
 
 class _Thread(threading.local):
@@ -52,10 +55,18 @@ def undo(place: str) -> Sequence[Step]:
     undone = []
     for step in list(_here.steps):
         if step.place == place and step.process == os.getpid() and has_begun(step):
-            step.connection.execute("ROLLBACK")
+            _roll_back(step)
             step.is_undone = True
             undone.append(step)
     return undone
+
+
+def _roll_back(step: Step) -> None:
+    """End a transaction by the cursor that it uses: rows that are still to be fetched there would keep a lock."""
+    try:
+        step.link.run("ROLLBACK")
+    except sqlite3.ProgrammingError:  # by a finalizer, in the midst of a call of that cursor
+        step.connection.execute("ROLLBACK")
 
 
 def begin_again(steps: Sequence[Step]) -> None:

@@ -15,6 +15,7 @@ from random import random
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from dulse import errors
+from dulse.links.interrupters import came_in_between
 from dulse.transports.sqlite import forks
 from dulse.transports.sqlite.failures import is_busy, translate
 from dulse.transports.sqlite.place import Place
@@ -257,6 +258,9 @@ def _transact(
             return result
     except sqlite3.Error:
         if not seat.undone:
+            raise
+    except Exception as failure:
+        if not seat.undone or came_in_between(failure):
             raise
     finally:
         try:
