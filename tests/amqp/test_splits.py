@@ -16,6 +16,7 @@ from dulse import errors
 from dulse.amqp import frames
 from dulse.amqp.acknowledging import Acknowledgements
 from dulse.amqp.confirms import Window
+from dulse.amqp.delivery import Delivery
 from dulse.amqp.engine import Engine
 from dulse.amqp.methods import basic
 from dulse.amqp.settings import Settings
@@ -76,6 +77,68 @@ def client_hears(pieces: Iterable[bytes]) -> list[Any]:
 
 
 SEEN = client_hears([STREAM])
+
+
+SENT = st.tuples(
+    st.sampled_from(["c", "d", "longer"]),
+    st.booleans(),
+    st.sampled_from(["", "e"]),
+    st.sampled_from(["k", "l", "long.key"]),
+    st.sampled_from([PLAIN, {}, {"content_type": "text/other"}, {"message_id": "ten octets"}]),
+    st.integers(0, 30),
+)
+"""Deliveries, many of which have all lengths in common with the one before."""
+
+
+@given(st.lists(SENT, max_size=30), st.lists(st.integers(0, 1 << 20), max_size=5))
+def test_deliveries_that_are_more_or_less_alike_come_as_they_were_sent(sent: list[Any], places: list[int]) -> None:
+    client, server = with_channel()
+    for tag, (consumer, redelivered, exchange, key, properties, size) in enumerate(sent, start=1):
+        server.send_content(1, basic.Deliver(consumer, tag, redelivered, exchange, key), properties, bytes(size))
+    pieces = cut(server.data_to_send(), places)
+    came: list[Any] = [event for piece in pieces for event in client.receive(piece)]
+    assert [
+        (each.consumer_tag, each.redelivered, each.exchange, each.routing_key, each.properties, len(each.body))
+        for each in came
+    ] == sent
+    assert [each.delivery_tag for each in came] == list(range(1, len(sent) + 1))
+
+
+def alike(count: int) -> list[bytes]:
+    _, server = with_channel()
+    made = []
+    for tag in range(1, count + 1):
+        server.send_content(1, basic.Deliver("c", tag, False, "e", "k"), PLAIN, b"body")
+        made.append(server.data_to_send())
+    return made
+
+
+def told_of(pieces: list[bytes]) -> tuple[list[Any], str]:
+    """Give the deliveries in bytes that may be damaged, undecoded, and what the complaint begins with."""
+    client, _ = with_channel()
+    found: list[Any] = []
+    complaint = ""
+    try:
+        for piece in pieces:
+            found += client.receive(piece)
+    except errors.ProtocolError as problem:
+        found += client.events
+        complaint = str(problem)[:60]  # what follows quotes as much as has come
+    deliveries = [each for each in found if isinstance(each, Delivery)]
+    return [
+        (each.consumer_tag, each.delivery_tag, each.redelivered, each.routing_key, each._header, each.body)
+        for each in deliveries
+    ], complaint
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x80, 0xFF])
+def test_damage_among_deliveries_alike_is_seen_as_in_one_that_comes_alone(bits: int) -> None:
+    pieces = alike(4)
+    for at in range(len(pieces[2])):
+        damaged = bytearray(pieces[2])
+        damaged[at] ^= bits
+        singly = [*pieces[:2], bytes(damaged), pieces[3]]
+        assert told_of([b"".join(singly)]) == told_of(singly), at
 
 
 def test_the_stream_is_understood() -> None:

@@ -34,7 +34,7 @@ Tags = dict[bytes, str]
 class Reader:
     """Reads for one connection; `largest` octets of payload are taken of a frame, `message_max` of a message."""
 
-    __slots__ = ("_names", "_tags", "channels", "largest", "message_max")
+    __slots__ = ("_forms", "_names", "_tags", "channels", "largest", "message_max")
 
     def __init__(self, channels: Mapping[int, Channel], largest: int, message_max: int) -> None:
         self.channels = channels
@@ -42,6 +42,7 @@ class Reader:
         self.message_max = message_max
         self._names: Names = {}
         self._tags: Tags = {}
+        self._forms: dict[tuple[int, int, int], Struct] = {}
 
     def read(self, data: bytes, at: int, events: list[Event]) -> tuple[int, int]:  # noqa: C901, PLR0911, PLR0912 -- each call would cost every message
         """Append to `events` what begins at `at`, and give where it ends.
@@ -98,10 +99,11 @@ class Reader:
                 return at, 0
             tag, bits = _TAG(data, tag_at)
             raw, raw_names = data[at + 12 : tag_at], data[tag_at + 9 : stop]
+            consumer_tag = tags[raw] if raw in tags else self._learn_tag(raw)
             append(
                 Delivery(
                     number,
-                    tags[raw] if raw in tags else self._learn_tag(raw),
+                    consumer_tag,
                     tag,
                     bits & 1 == 1,
                     names[raw_names] if raw_names in names else self._learn_names(raw_names),
@@ -109,8 +111,59 @@ class Reader:
                     data[middle + 8 : last],
                 )
             )
-            at = last + 1
+            if whole and length - last > last - at:
+                lengths = short, len(raw_names), middle - stop - 20
+                same = data[at:tag_at], data[stop : stop + 12], data[middle : middle + 4]
+                at = self._read_alike(data, last + 1, lengths, same, (number, consumer_tag), events)
+            else:
+                at = last + 1
         return at, 0
+
+    def _read_alike(
+        self,
+        data: bytes,
+        at: int,
+        lengths: tuple[int, int, int],
+        same: tuple[bytes, bytes, bytes],
+        consumer: tuple[int, str],
+        events: list[Event],
+    ) -> int:
+        """Append what follows of the same consumer with names and properties of the same lengths, by fewer calls."""
+        number, consumer_tag = consumer
+        first, second, third = same
+        form = self._forms[lengths] if lengths in self._forms else self._learn_form(lengths)
+        length, names, append, unpack, ahead = len(data), self._names, events.append, form.unpack_from, form.size
+        most, header = min(self.largest, self.message_max), lengths[2] + 20
+        while length - at > ahead:
+            front, tag, bits, raw_names, middle, whole, back, size = unpack(data, at)
+            start = at + ahead
+            last = start + size
+            if front != first or middle != second or back != third or whole != size or not 0 < size <= most:
+                return at
+            if last >= length or data[last] != 0xCE:
+                return at
+            append(
+                Delivery(
+                    number,
+                    consumer_tag,
+                    tag,
+                    bits & 1 == 1,
+                    names[raw_names] if raw_names in names else self._learn_names(raw_names),
+                    data[start - header : start - 8],
+                    data[start:last],
+                )
+            )
+            at = last + 1
+        return at
+
+    def _learn_form(self, lengths: tuple[int, int, int]) -> Struct:
+        """Make what unpacks the frames before a body, if the lengths of tag, names and properties are these."""
+        tag, names, properties = lengths
+        made = Struct(f">{12 + tag}sQB{names}s12sQ{properties}x4sI")
+        if len(self._forms) >= _MOST_NAMES:
+            self._forms.clear()
+        self._forms[lengths] = made
+        return made
 
     def _learn_tag(self, raw: bytes) -> str:
         tag, _ = read_short_string(bytes((len(raw),)) + raw, 0, len(raw) + 1)

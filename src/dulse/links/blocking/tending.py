@@ -13,15 +13,16 @@ from dulse.links.blocking.sending import has_unsent
 
 if TYPE_CHECKING:
     from dulse.links.blocking.link import Link
+    from dulse.links.blocking.port import Port
 
 TICK = 0.005
 """Seconds between two looks while something is in flight."""
 
 _TICK_OF_MANY = 0.02
-"""The same while a great deal is published and nothing is received: those who publish read the confirms themselves."""
+"""The same while a great deal is on its way and nothing to be acknowledged: those who are busy read by themselves."""
 
 _MANY = 50
-"""Messages published between two looks that are a great deal."""
+"""Messages between two looks that are a great deal."""
 
 _REST = 1.0
 """The same at most while nothing is."""
@@ -45,7 +46,7 @@ class Tending:
         self._line = line
         self._due = monotonic() + TICK
         self._seen: tuple[object, ...] = ()
-        self._last = 0
+        self._last = self._moved = 0
         self._tick = TICK
         self._quiet = 0
 
@@ -83,9 +84,9 @@ class Tending:
                 line.spend()
             if line.engine is not None and last != self._last:
                 line.engine.has_spoken = True  # to have read is not: a peer that hears nothing ends the connection
-            receives = newest or any(port.consumers for port in line.ports.values())
-            self._tick = TICK if receives or last - self._last < _MANY else _TICK_OF_MANY
-            self._last = last
+            many = last + newest - self._moved >= _MANY
+            self._tick = _TICK_OF_MANY if many and not any(map(_may_settle, line.ports.values())) else TICK
+            self._last, self._moved = last, last + newest
         return busy
 
     def _serve(self) -> None:
@@ -121,3 +122,8 @@ class Tending:
             self._link.broke(line.failure)
         elif engine is not None and engine.out:
             turns.push_now(line, self._link.broke)
+
+
+def _may_settle(port: Port) -> bool:
+    """Tell whether the program may acknowledge something soon; under the lock."""
+    return port.acks.outstanding > 0 or len(port.acks) > 0 or not all(each.no_ack for each in port.consumers.values())
