@@ -47,6 +47,7 @@ def added(config: dict[str, Any]) -> Iterator[str]:
     """Add a database to the project for a while; gives its alias."""
     set_up()
     from django.db import connections
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
     alias = f"t{secrets.token_hex(4)}"
     told = os.environ.get(TOLD, "{}")
@@ -55,7 +56,7 @@ def added(config: dict[str, Any]) -> Iterator[str]:
     try:
         yield alias
     finally:
-        connections[alias].close()
+        BaseDatabaseWrapper.close(connections[alias])  # SQLite's own would keep one that is in memory
         del connections[alias]
         del connections.settings[alias]
         os.environ[TOLD] = told

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, pool, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -264,7 +264,8 @@ def test_an_open_transaction_holds_up_nobody_elses_messages(connection: Connecti
 
 
 def test_a_session_of_another_database_is_refused(connection: Connection, tmp_path: Path) -> None:
-    with Session(create_engine(f"sqlite:///{tmp_path}/elsewhere.sqlite")) as session:
+    elsewhere = create_engine(f"sqlite:///{tmp_path}/elsewhere.sqlite", poolclass=pool.NullPool)
+    with Session(elsewhere) as session:
         with pytest.raises(errors.NotSupported, match=r"elsewhere\.sqlite"):
             publish(connection, "lost", session)
         assert session.execute(text("SELECT 1")).scalar() == 1
