@@ -12,8 +12,9 @@ PYTHON := $(shell for each in python3 python3.11 python3.12 python3.13 python3.1
 	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$each"; break; }; done)
 endif
 
-# Files of tests run side by side, each in one process, so that a server is started where it is needed.
-TESTS := $(IN) -m pytest --numprocesses 2 --dist loadfile
+# Files of tests run side by side, each in one process, so that a server is started where it is needed. Much of the
+# time they wait: three keep two processors busy.
+TESTS := $(IN) -m pytest --numprocesses 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo servers test test-servers test-all check lint types generated layers bench clean python
