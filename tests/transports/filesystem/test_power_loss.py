@@ -38,6 +38,7 @@ def mounted(image: Path, *options: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+        image.unlink()
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def taken(storage: FilesystemStorage, queue: str) -> list[int]:
 def made(disk: Path, kind: list[str]) -> Iterator[Path]:
     """Make a file system and mount it."""
     with disk.open("wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(16 << 20)
     subprocess.run(["mke2fs", "-q", "-F", "-t", *kind, str(disk)], check=True)
     rarely = ["commit=300"] if "has_journal" in kind else []  # or its log would be written every 5 seconds anyway
     with mounted(disk, *rarely) as folder:
@@ -94,10 +95,12 @@ def test_what_was_published_survives_a_power_loss(
         put(storage, range(60, 100), "singly")  # into the files of those
         put(storage, range(10), "each", "all")
         storage.put([Put(b"%d" % number, [Target("batch")], 1) for number in range(50)])
+        storage.put([Put(b"later", [Target("late", delay_ms=3_600_000)], 5)])
         shutil.copyfile(tmp_path / "disk.img", tmp_path / "copy.img")
 
     with after_a_power_loss(tmp_path / "copy.img", monkeypatch) as storage:
         assert storage.read(["x/e"])["x/e"].values == {"type": "topic"}
+        assert storage.depth(["late"])[0].delayed == 1
         singly = taken(storage, "singly")
         assert singly == sorted(singly)
         assert set(singly) >= set(range(40, 100))
