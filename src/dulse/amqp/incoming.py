@@ -74,7 +74,7 @@ class Incoming(Session):
             return first, 0
         last, missing = others[-1], self._needed - len(first)
         if len(others) == 1 and 0 < missing < len(last) and self.state is State.OPEN and not self.server:
-            whole, known = first + last[:missing], len(found)
+            whole, known = b"".join((first, memoryview(last)[:missing])), len(found)
             at, _ = self._reader.read(whole, 0, found)
             if at == len(whole):
                 return last, missing
