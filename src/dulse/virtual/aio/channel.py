@@ -377,7 +377,7 @@ class VirtualChannel:
             await self._catalogue.carry_out(
                 partial(decide_cancel, queue=queue, consumer_tag=tag, owner=transport.owner), until
             )
-            del self.tags[tag]
+            self.tags.pop(tag, None)  # unless somebody who was cancelling it has come first
         transport.channels.pop(self.number, None)
         transport.made_room()
 
