@@ -1,10 +1,13 @@
-"""Closing does not mind who else is just ending the same consumers."""
+"""Closing does not mind who else is just starting or ending the same consumers."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from dulse import errors
 from dulse.aio import Connection, Queue
 
 
@@ -29,3 +32,17 @@ async def test_closing_gives_everything_back_while_a_consumer_is_being_cancelled
         given_back = await Queue("queue").bind(other).get(no_ack=True)
         assert given_back is not None
         assert given_back.payload == "message"
+
+
+async def test_a_consumer_that_starts_while_its_channel_is_being_closed_gets_nothing(tmp_path: Path) -> None:
+    async with Connection(f"sqlite:///{tmp_path}/broker.db") as connection:
+        channel = await connection.channel()
+        queue = Queue("queue").bind(channel)
+        await queue.declare()
+        started, _ = await asyncio.gather(queue.consume("tag", lambda _: None), channel.close(), return_exceptions=True)
+        assert isinstance(started, errors.ChannelClosed)
+        await connection.Producer().publish("message", routing_key="queue")
+        with pytest.raises(errors.DeadlineExceeded):
+            await connection.drain_events(timeout=0)
+        status = await Queue("queue").bind(connection).queue_declare(passive=True)
+        assert (status.message_count, status.consumer_count) == (1, 0)
