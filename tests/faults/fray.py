@@ -25,6 +25,9 @@ LIMIT = 20.0
 PAUSE = 0.002
 """Seconds that those who are killed at random work for each message."""
 
+BEGINNING = 5.0
+"""Seconds within which a process has begun with its first message, if there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -142,9 +145,10 @@ class Fray:
         makers = [consumer, consumer, publisher]
         running = [make() for make in makers]
         for _ in range(self._plan.last):
-            time.sleep(chance.uniform(0.02, 0.2))
             place = chance.choice([0, 0, 1, 1, 2])
             worker, child = running[place]
+            self._await_begun(worker, child)
+            time.sleep(chance.uniform(0.02, 0.2))
             child.kill()
             if child.status == -signal.SIGKILL:
                 self._killed.append(worker.name)
@@ -155,6 +159,13 @@ class Fray:
             child.kill()
             if child.status == -signal.SIGKILL:
                 self._killed.append(worker.name)
+
+    def _await_begun(self, worker: Worker, child: Child) -> None:
+        """Let a process have something in hand, however busy the machine is, unless there is nothing to be had."""
+        notes = self._folder / f"{worker.name}.notes"
+        end = time.monotonic() + BEGINNING
+        while not (child.has_ended() or (notes.exists() and notes.stat().st_size)) and time.monotonic() < end:
+            time.sleep(0.002)
 
 
 def describe(plan: Plan) -> str:
