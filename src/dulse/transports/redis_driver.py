@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dulse import errors
 from dulse.links.redis.options import LinkOptions
@@ -14,10 +14,12 @@ from dulse.model.options import option
 from dulse.transport import Settings
 from dulse.transports.redis.priorities import Order, Priorities, steps_from
 from dulse.transports.redis.sharded.places import MOST
-from dulse.transports.redis.sync.sharded import ShardedStorage
 from dulse.transports.redis.sync.storage import RedisStorage
 from dulse.virtual.driver import virtual_driver
 from dulse.virtual.storage import AsyncStorage
+
+if TYPE_CHECKING:
+    from dulse.transports.redis.sync.sharded import ShardedStorage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ def _storage(settings: Settings, options: RedisOptions) -> RedisStorage | Sharde
     steps = None if options.priority_steps is None else steps_from(options.priority_steps)
     priorities = Priorities(steps, options.priority_order)
     if options.shards != 1:
+        from dulse.transports.redis.sync.sharded import ShardedStorage
+
         _check_shards(link, options)
         return ShardedStorage(link, options.shards, priorities)
     if options.fleet == "mixed":
@@ -64,14 +68,14 @@ def _check_shards(link: LinkSettings, options: RedisOptions) -> None:
 
 
 def _by_asyncio(storage: RedisStorage | ShardedStorage) -> AsyncStorage:
-    if isinstance(storage, ShardedStorage):
-        from dulse.transports.redis.aio.sharded import ShardedStorage as ShardedTwin
-
-        return ShardedTwin(storage.settings, storage.count, storage.priorities)
     if type(storage) is RedisStorage:
         from dulse.transports.redis.aio.storage import RedisStorage as Twin  # the blocking form imports no asyncio
 
         return Twin(storage.settings, storage.priorities)
+    if not isinstance(storage, RedisStorage):
+        from dulse.transports.redis.aio.sharded import ShardedStorage as ShardedTwin
+
+        return ShardedTwin(storage.settings, storage.count, storage.priorities)
     from dulse.transports.redis.aio.mixed import MixedStorage as MixedTwin
     from dulse.transports.redis.sync.mixed import MixedStorage
 

@@ -2,20 +2,20 @@
 
 *Authority.* The first shard is home. It keeps the catalogue, as a broker of one shard does, and says which owners
 live. All others have a copy of each group's revision, under the same key, so that a guard is checked in the step of
-the put. A change is one step at home, by which it is also noted in a journal there: revisions, and queues to drop elsewhere.
-It is carried out on all shards, in order and once (each remembers the last number), before it is taken off. Whoever
-reads the catalogue reads the journal after it and ends what is there, so nobody knows a topology that some shard does
-not: who dies in between leaves work, and no contradiction. A queue elsewhere that is dropped only if it is empty is
-sealed first: its copy gets a revision that nobody has.
+the put. A change is one step at home, by which it is also noted in a journal there: revisions, and queues to drop
+elsewhere. It is carried out on all shards, in order and once (each remembers the last number), before it is taken
+off. Whoever reads the catalogue reads the journal after it and ends what is there, so nobody knows a topology that
+some shard does not: who dies in between leaves work, and no contradiction. A queue elsewhere that is dropped only if
+it is empty is sealed first: its copy gets a revision that nobody has.
 
 *Outdated routing.* A guard that fails on a shard is compared with home. Where home agrees with it, the copy is wrong
 (a fail-over lost it, it was flushed, a seal was left): the groups get new revisions, which the journal brings to all.
 That also makes the one fail who had sealed a queue and not dropped it yet.
 
-*Puts to several shards* go to one after the other: `atomic_put` and `atomic_forward` are not declared, a dead letter or
-a move is put first and settled then. A topology that changes in between may bring a message twice, never lose it. A
-publisher has a sequence of numbers on each shard (`sharded.numbering`); a barrier asks those that have not answered.
-What is parked lies on the shard that refused it; those queues exist on every shard.
+*Puts to several shards* go to one after the other: `atomic_put` and `atomic_forward` are not declared, what is
+forwarded is put first and settled then. A topology that changes in between may bring a message twice, never lose it.
+A publisher has a sequence of numbers on each shard (`sharded.numbering`); a barrier asks those that have not
+answered. What is parked lies on the shard that refused it; those queues exist on every shard.
 
 *Owners* are renewed everywhere. Only home declares one dead, as its first step (`condemn`); other shards are forced
 then. What a shard holds for an owner that home does not know goes back when the lease there is over.
@@ -26,29 +26,26 @@ others leave it out for seconds at a time; a take that it spoiled is raised by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 from dulse import errors
 from dulse.links.redis.settings import Settings
 from dulse.links.waiting.aio import Lock, acquired
 from dulse.model.records import Depth, Group, Guard, Leased, Parts, Peeked, Problem, Put, Revision, Swept, Token
 from dulse.transports.redis.aio.authority import Authority
+from dulse.transports.redis.aio.putting import Putting
 from dulse.transports.redis.aio.shard import Shard
 from dulse.transports.redis.aio.storage import RedisStorage
 from dulse.transports.redis.aio.watching import Watching
 from dulse.transports.redis.priorities import EACH, Priorities
-from dulse.transports.redis.sharded.numbering import Numbering
-from dulse.transports.redis.sharded.places import prefixes, shard_of
-from dulse.virtual.storage import Move, StaleTopology
+from dulse.transports.redis.sharded.places import Places, prefixes
+from dulse.virtual.storage import Move
 
 __all__ = ["ShardedStorage"]
-
-_ATTEMPTS: Final = 2
-_Parts = dict[int, list[tuple[int, Put]]]
-"""By shard: the index of a put, and it with its targets there."""
 
 
 class ShardedStorage:
@@ -71,11 +68,12 @@ class ShardedStorage:
         self._begin()
 
     def _begin(self) -> None:
-        self._numbering = Numbering()
-        self._parks: set[str] = set()
-        """Queues that every shard has: what it refuses waits there."""
+        self._places = Places(self.count)
+        self._putting = Putting(self._at, self._authority, self._places)
         self._late: dict[int, list[Token]] = {}
         """What was settled and could not be written, by shard."""
+        self._owner = ""
+        """Whose that is."""
         self._spoiled: Exception | None = None
         """Why nobody knows what the last take has taken."""
 
@@ -96,6 +94,8 @@ class ShardedStorage:
     async def close(self, seconds: float) -> None:
         """Close all connections and end all waits."""
         until = monotonic() + seconds
+        with suppress(errors.OperationalError):  # or it is delivered again
+            await self._settle_late(until)
         self._watching.wake()
         for shard in self._shards:
             await shard.close(max(0.0, until - monotonic()))
@@ -118,37 +118,13 @@ class ShardedStorage:
                 self._opening.release()
         return shard
 
-    # ---------------------------------------------------------------------------------------------- places
-
-    def _is_everywhere(self, queue: str) -> bool:
-        return queue.startswith("dulse.parked.") or queue in self._parks
-
-    def _numbers_of(self, queue: str) -> Iterable[int]:
-        return range(self.count) if self._is_everywhere(queue) else (shard_of(queue, self.count),)
-
-    def _outer(self, number: int, token: Token) -> Token:
-        """Have a token tell its shard where its queue does not."""
-        return token if shard_of(token[0], self.count) == number else (*token, number)
-
-    def _outer_all(self, number: int, taken: Sequence[Leased]) -> Sequence[Leased]:
-        if not any(self._is_everywhere(leased.queue) for leased in taken):
-            return taken
-        return [leased._replace(token=self._outer(number, leased.token)) for leased in taken]
-
-    def _by_shard(self, tokens: Iterable[Token]) -> dict[int, list[Token]]:
-        found: dict[int, list[Token]] = {}
-        for token in tokens:
-            queue, number, *where = token
-            found.setdefault(where[0] if where else shard_of(queue, self.count), []).append((queue, number))
-        return found
-
     async def _each(self, tokens: Sequence[Token], call: Callable[[Shard, list[Token]], Any]) -> list[Token]:
         """Do it on each shard that has some of the tokens; all are tried, and the first failure is raised."""
         lost: list[Token] = []
         problem: errors.OperationalError | None = None
-        for number, mine in self._by_shard(tokens).items():
+        for number, mine in self._places.by_shard(tokens).items():
             try:
-                lost += [self._outer(number, token) for token in await call(await self._at(number), mine)]
+                lost += [self._places.outer(number, token) for token in await call(await self._at(number), mine)]
             except errors.OperationalError as failed:
                 problem = problem or failed
         if problem is not None:
@@ -156,18 +132,6 @@ class ShardedStorage:
         return lost
 
     # --------------------------------------------------------------------------------------------- records
-
-    def _split(self, puts: Sequence[Put], park: str | None = None) -> _Parts:
-        parts: _Parts = {}
-        nowhere = 0 if park is None else shard_of(park, self.count)
-        for index, put in enumerate(puts):
-            mine: dict[int, list[Any]] = {} if put.targets else {nowhere: []}
-            for target in put.targets:
-                mine.setdefault(shard_of(target.queue, self.count), []).append(target)
-            for number, targets in mine.items():
-                whole = len(targets) == len(put.targets)
-                parts.setdefault(number, []).append((index, put if whole else put._replace(targets=targets)))
-        return parts or {nowhere: []}
 
     async def put(
         self,
@@ -179,64 +143,11 @@ class ShardedStorage:
         until: float | None = None,
     ) -> Sequence[Problem] | None:
         """Write on each shard what goes there; each checks the guards for itself."""
-        if park is not None:
-            self._parks.add(park)
-        parts = self._split(puts, park)
-        if len(parts) > 1 and guards and (publisher is None or self._numbering.is_next(*publisher)):
-            parts = await self._checked(puts, parts, guards, park, until)
-        if publisher is None:
-            numbers: Sequence[tuple[int, int]] = [(number, 0) for number in parts]
-        else:
-            numbers = self._numbering.assign(*publisher, parts)
-        is_late = False
-        problems: list[Problem] = []
-        for number, numbered in numbers:
-            part = parts.get(number, ())
-            name = None if publisher is None else (publisher[0], numbered)
-            answer = await self._put_on(number, part, guards if part else (), name, park, until)
-            is_late = is_late or answer is None
-            problems += [problem._replace(put=part[problem.put][0]) for problem in answer or ()]
-        return None if is_late else problems
-
-    async def _checked(
-        self, puts: Sequence[Put], parts: _Parts, guards: Sequence[Guard], park: str | None, until: float | None
-    ) -> _Parts:
-        """Have what is outdated already parked whole, and once, or refused before any of it is written."""
-        if await self._authority.agrees(guards, until):
-            return parts
-        if park is None:
-            raise StaleTopology(guards)
-        empty: _Parts = {number: [] for number in parts}
-        return {**empty, next(iter(parts)): [*enumerate(puts)]}
-
-    async def _put_on(
-        self,
-        number: int,
-        part: Sequence[tuple[int, Put]],
-        guards: Sequence[Guard],
-        publisher: tuple[str, int] | None,
-        park: str | None,
-        until: float | None,
-    ) -> Sequence[Problem] | None:
-        shard = await self._at(number)
-        puts = [put for _, put in part]
-        for attempt in range(_ATTEMPTS):
-            try:
-                return await shard.put(puts, guards, publisher, park, until=until)
-            except StaleTopology:
-                await self._authority.repair(shard, guards, until)
-                if park is None or attempt:
-                    raise
-        raise StaleTopology(guards)
+        return await self._putting.put(puts, guards, publisher, park, until)
 
     async def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Ask the shards that have not answered, and give the last number that all is written of."""
-        until = monotonic() + seconds
-        written = {}
-        for number in self._numbering.asked():
-            shard = await self._at(number)
-            written[number], _ = await shard.barrier(max(0.0, until - monotonic()))
-        return self._numbering.heard(written), ()
+        return await self._putting.barrier(seconds), ()
 
     async def reserve(
         self,
@@ -251,19 +162,20 @@ class ShardedStorage:
         if self._spoiled is not None:
             problem, self._spoiled = self._spoiled, None
             raise problem
+        self._owner = owner
         wanted: dict[int, list[tuple[str, int]]] = {}
         for queue, count in wants:
-            for number in self._numbers_of(queue):
+            for number in self._places.numbers_of(queue):
                 wanted.setdefault(number, []).append((queue, count))
-        settled = self._by_shard(settle)
+        settled = self._places.by_shard(settle)
         numbers = [*dict.fromkeys([*wanted, *settled])]
         taken: list[Leased] = []
         lost: list[Token] = []
         for number in numbers:
             tokens = [*self._late.pop(number, ()), *settled.get(number, ())]
             try:
-                if len(numbers) > 1 and self._authority.is_resting(self._shards[number]):
-                    raise errors.make(errors.StorageBusy, "this shard did not answer a moment ago")
+                if len(numbers) > 1:
+                    self._authority.check_awake(self._shards[number])
                 self._watching.forget(number)
                 shard = await self._at(number)
                 found, gone = await shard.reserve(
@@ -278,10 +190,10 @@ class ShardedStorage:
                     self._authority.rest(self._shards[number])
                     self._spoiled = problem
                 continue
-            taken += self._outer_all(number, found)
+            taken += self._places.outer_all(number, found)
             if found and number:
                 await self._authority.register(owner, lease_ms, until)
-            lost += [self._outer(number, token) for token in gone]
+            lost += [self._places.outer(number, token) for token in gone]
         return taken, lost
 
     def _patience(self, until: float | None, shards: int) -> float | None:
@@ -291,7 +203,7 @@ class ShardedStorage:
         self, queue: str, count: int, owner: str, lease_ms: int, *, until: float | None = None
     ) -> Sequence[Leased]:
         """Take and lease heads that have outlived their ttl_ms."""
-        number = shard_of(queue, self.count)
+        number = self._places.shard_of(queue)
         taken = await (await self._at(number)).reserve_expired(queue, count, owner, lease_ms, until=until)
         if taken and number:
             await self._authority.register(owner, lease_ms, until)
@@ -309,7 +221,7 @@ class ShardedStorage:
         until: float | None = None,
     ) -> Sequence[Leased]:
         """Take and lease heads until the queue is within both limits."""
-        number = shard_of(queue, self.count)
+        number = self._places.shard_of(queue)
         taken = await (await self._at(number)).trim(queue, max_count, max_bytes, owner, lease_ms, limit, until=until)
         if taken and number:
             await self._authority.register(owner, lease_ms, until)
@@ -318,7 +230,7 @@ class ShardedStorage:
     async def settle(self, tokens: Sequence[Token], owner: str, *, until: float | None = None) -> Sequence[Token]:
         """Delete taken records for good, also those that a take could not."""
         late, self._late = self._late, {}
-        older = [self._outer(number, token) for number, each in late.items() for token in each]
+        older = [self._places.outer(number, token) for number, each in late.items() for token in each]
 
         async def call(shard: Shard, mine: list[Token]) -> Sequence[Token]:
             return await shard.settle(mine, owner, until=until)
@@ -329,6 +241,10 @@ class ShardedStorage:
             for number, each in late.items():
                 self._late.setdefault(number, []).extend(each)
             raise
+
+    async def _settle_late(self, until: float | None) -> None:
+        if any(self._late.values()):
+            await self.settle((), self._owner, until=self._authority.within(until))
 
     async def release(
         self,
@@ -350,9 +266,9 @@ class ShardedStorage:
         self, token: Token, owner: str, puts: Sequence[Put], guards: Sequence[Guard] = (), *, until: float | None = None
     ) -> bool:
         """Forward on one shard in one step; to others, put and then settle: a death in between leaves both."""
-        (number, mine), *_ = self._by_shard([token]).items()
+        (number, mine), *_ = self._places.by_shard([token]).items()
         shard = await self._at(number)
-        if set(self._split(puts)) == {number}:
+        if set(self._places.split(puts)) == {number}:
             return await shard.forward(mine[0], owner, puts, guards, until=until)
         if mine[0] not in await shard.held(owner, until=until):
             return False
@@ -376,8 +292,8 @@ class ShardedStorage:
         found: list[Token] = []
         for number in range(self.count):
             shard = await self._at(number)
-            found += [self._outer(number, token) for token in await shard.held(owner, until=until)]
-        late = {self._outer(number, token) for number, each in self._late.items() for token in each}
+            found += [self._places.outer(number, token) for token in await shard.held(owner, until=until)]
+        late = {self._places.outer(number, token) for number, each in self._late.items() for token in each}
         return [token for token in found if token not in late]
 
     async def dead_owners(self, *, until: float | None = None) -> tuple[Mapping[str, float], float | None]:
@@ -392,20 +308,20 @@ class ShardedStorage:
 
     async def sweep(self, limit: int = 1000, *, until: float | None = None) -> Swept:
         """Sweep every shard that answers."""
+        with suppress(errors.OperationalError):  # it stays, and is tried again
+            await self._settle_late(until)
         promoted: list[str] = []
         expired: list[str] = []
         dues: list[float] = []
         for number, shard in enumerate(self._shards):
-            if number and self._authority.is_resting(shard):
-                dues.append(self._authority.rested_in())
-                continue
             try:
+                if number:
+                    self._authority.check_awake(shard)
                 swept = await (await self._at(number)).sweep(limit, until=self._patience(until, self.count))
             except errors.ConnectionClosed:
                 raise
             except errors.OperationalError:
-                self._authority.rest(shard)
-                dues.append(self._authority.rested_in())
+                dues.append(self._authority.rest(shard))
                 continue
             promoted += swept.promoted
             expired += swept.expired
@@ -417,7 +333,7 @@ class ShardedStorage:
         """Wait until one of the queues has a ready record."""
         parts: dict[int, list[str]] = {}
         for queue in queues:
-            for number in self._numbers_of(queue):
+            for number in self._places.numbers_of(queue):
                 parts.setdefault(number, []).append(queue)
         awake = {each: names for each, names in parts.items() if not self._authority.is_resting(self._shards[each])}
         if len(awake) < len(parts):
@@ -434,7 +350,7 @@ class ShardedStorage:
         """Count what each queue holds."""
         found = {queue: Depth(0, 0, 0, 0) for queue in queues}
         for number in range(self.count):
-            mine = [queue for queue in found if number in self._numbers_of(queue)]
+            mine = [queue for queue in found if number in self._places.numbers_of(queue)]
             if mine:
                 shard = await self._at(number)
                 for queue, depth in zip(mine, await shard.depth(mine, until=until), strict=True):
@@ -444,13 +360,15 @@ class ShardedStorage:
     async def peek(self, queue: str, count: int, *, until: float | None = None) -> Sequence[Peeked]:
         """Look at the records that come next."""
         found: list[Peeked] = []
-        for number in self._numbers_of(queue):
+        for number in self._places.numbers_of(queue):
             found += await (await self._at(number)).peek(queue, count - len(found), until=until)
         return found
 
     async def purge(self, queue: str, *, until: float | None = None) -> int:
         """Delete the ready records of a queue."""
-        return sum([await (await self._at(number)).purge(queue, until=until) for number in self._numbers_of(queue)])
+        return sum(
+            [await (await self._at(number)).purge(queue, until=until) for number in self._places.numbers_of(queue)]
+        )
 
     # ------------------------------------------------------------------------------------------- catalogue
 

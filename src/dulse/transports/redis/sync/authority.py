@@ -44,9 +44,17 @@ class Authority:
         """Tell whether a shard did not answer a moment ago."""
         return monotonic() < self._resting.get(shard.number, 0.0)
 
-    def rest(self, shard: Shard) -> None:
-        """Leave a shard alone for a while."""
-        self._resting[shard.number] = monotonic() + _REST
+    def check_awake(self, shard: Shard) -> None:
+        """Raise StorageBusy for a shard that did not answer a moment ago."""
+        if self.is_resting(shard):
+            text = f"the shard with the keys {shard.settings.prefix}* did not answer a moment ago: try again in a while"
+            raise errors.make(errors.StorageBusy, text)
+
+    def rest(self, shard: Shard) -> float:
+        """Leave a shard alone for a while; gives the seconds until it, or another that rests, is asked again."""
+        if not self.is_resting(shard):
+            self._resting[shard.number] = monotonic() + _REST
+        return self.rested_in()
 
     def rested_in(self) -> float:
         """Seconds until the first of those that rest is asked again."""
