@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dulse import errors
 from dulse.aio import entity as aio
 from dulse.aio.connection import Connection as AsyncConnection
 from dulse.sync import entity as sync
@@ -50,3 +56,17 @@ async def test_an_exchange_of_the_other_front_end_feeds_a_queue(url: str) -> Non
 def test_entities_of_both_are_equal_by_value() -> None:
     assert aio.Queue("q", aio.Exchange("x"), "k") == sync.Queue("q", sync.Exchange("x"), "k")
     assert hash(aio.Queue("q")) == hash(sync.Queue("q"))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda connection: connection.Consumer("orders"),
+        lambda connection: connection.Consumer(["orders"]),
+        lambda connection: connection.Consumer([]).add_queue("orders"),
+        lambda connection: connection.Producer(exchange=["orders"]),
+    ],
+)
+def test_what_is_no_entity_is_refused_by_its_name_and_type(url: str, use: Callable[[Connection], Any]) -> None:
+    with Connection(url) as connection, pytest.raises(errors.InvalidArgument, match=r"orders.*no exchange, queue or"):
+        use(connection)

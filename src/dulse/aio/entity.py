@@ -308,6 +308,9 @@ def adopt(entity: Any) -> Any:
     """Give an unbound copy of an exchange, queue or binding; one of another front end becomes one of this."""
     if isinstance(entity, Exchange | Queue | binding):
         return copy(entity)
+    if not isinstance(entity, ExchangeDescription | QueueDescription | BindingDescription):
+        text = f"{entity!r} is a {type(entity).__name__}, no exchange, queue or binding: make one, as by Queue('name')"
+        raise errors.make(errors.InvalidArgument, text)
     values = entity.as_dict()
     if isinstance(entity, ExchangeDescription):
         return Exchange(**{name: values[name] for name, _ in ExchangeDescription.attrs})

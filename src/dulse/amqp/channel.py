@@ -114,8 +114,8 @@ class Channel:
         if expected is None:
             asked = ", ".join(each.method.name for each in self.waiting) or "nothing"
             raise violation(f"{kind.name} on channel {self.number}, where {asked} waits for an answer", 505)
+        expected.reply = reply  # first: were it cut off behind the other, nobody would ever answer
         self.waiting.remove(expected)
-        expected.reply = reply
         return expected
 
     def fail(self, error: Exception) -> list[Expected]:

@@ -59,10 +59,10 @@ class Incoming(Session):
             self.inbox, self._torn, self.events = [], False, found
             found.extend(self._give_up(error))
             raise
-        rest = data[at:]
-        left = len(rest)
+        rest = [data[at:]] if at < len(data) else []
+        left, pieces = len(data) - at, len(rest)
         self._torn, self.events = False, found
-        self.inbox, self._counted, self._held, self._needed = [rest], 1, left, needed
+        self.inbox, self._counted, self._held, self._needed = rest, pieces, left, needed
 
     def _put_together(self, found: list[Event]) -> tuple[bytes, int]:
         """Give what came in one piece, and where to begin in it.
@@ -74,7 +74,7 @@ class Incoming(Session):
             return first, 0
         last, missing = others[-1], self._needed - len(first)
         if len(others) == 1 and 0 < missing < len(last) and self.state is State.OPEN and not self.server:
-            whole, known = first + last[:missing], len(found)
+            whole, known = b"".join((first, memoryview(last)[:missing])), len(found)
             at, _ = self._reader.read(whole, 0, found)
             if at == len(whole):
                 return last, missing

@@ -71,7 +71,9 @@ class Consumer(Attached, Generic[Payload]):
         expansion_limit: int | None = None,
     ) -> None:
         self.channel: Channel | None = channel if isinstance(channel, Channel) else None
-        self.queues = [queues] if isinstance(queues, QueueDescription) else list(queues or ())
+        if isinstance(queues, QueueDescription | str):  # a text is refused whole, not letter by letter
+            queues = [queues]
+        self.queues = list(queues or ())
         self.no_ack = self.no_ack if no_ack is None else no_ack
         if auto_declare is not None:
             self.auto_declare = auto_declare

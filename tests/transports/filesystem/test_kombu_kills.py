@@ -13,6 +13,8 @@ import pytest
 
 import dulse
 from dulse.broker.envelope import unpack
+from dulse.virtual.kombu_envelope import to_record
+from tests.transports.filesystem import writing_out
 from tests.transports.filesystem.kombu_fleet import PATIENCE, Kombu, declared, files, folders
 from tests.transports.filesystem.taking_in import FINISHED, opened
 
@@ -49,6 +51,39 @@ def test_a_taker_killed_at_any_change_leaves_each_message_once(tmp_path: Path) -
         assert ended == -signal.SIGKILL
         killed += 1
     assert killed > 10
+
+
+def test_a_writer_killed_at_any_change_leaves_each_message_in_all_its_queues_or_none(tmp_path: Path) -> None:
+    steps = [set[str](), {"both"}, {"both", "first"}, {"both", "first", "second"}]  # a batch may be cut
+    killed, furthest = 0, 0
+    for change in range(1, 200):
+        folder = tmp_path / str(change)
+        folder.mkdir()
+        folders(folder)
+        program = [sys.executable, "-m", "tests.transports.filesystem.writing_out", str(change), str(folder)]
+        ended = subprocess.run(program, check=False, timeout=PATIENCE).returncode
+
+        storage = writing_out.opened(folder)  # finishes the step that was begun
+        written = [(name.split(".")[1], (folder / "data" / name).read_bytes()) for name in files(folder / "data")]
+        orders = [body_of(data) for queue, data in written if queue == "orders"]
+        assert orders[0] == "before"
+        assert set(orders[1:]) in steps[furthest:], f"killed at change {change}"
+        assert orders[1:] == ["both", "first", "second"][: len(orders) - 1], f"killed at change {change}"
+        assert [body_of(data) for queue, data in written if queue == "copies"] == orders[1:2]
+        furthest = steps.index(set(orders[1:]))
+        taken = storage.reserve([("orders", 10)], "the living", 60_000)[0]
+        assert [unpack(each.payload).body.decode() for each in taken] == orders
+        storage.close(5)
+        if ended == writing_out.FINISHED:
+            break
+        assert ended == -signal.SIGKILL
+        killed += 1
+    assert killed > 10
+    assert furthest == len(steps) - 1
+
+
+def body_of(data: bytes) -> str:
+    return unpack(to_record(data)).body.decode()
 
 
 def test_what_competing_processes_take_is_taken_once(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_publishing_fails_in_time_when_the_way_falls_silent_and_all_is_written_l
 
 def test_a_flush_fails_in_time_when_the_way_falls_silent(redis_server: RedisServer, proxy: FaultProxy) -> None:
     declare(redis_server.url)
-    connection = Connection(f"redis://{proxy.host}:{proxy.port}/0")
+    connection = Connection(f"redis://{proxy.host}:{proxy.port}/0?lease=600")  # nothing is renewed meanwhile
     producer = connection.Producer()
     producer.publish({"ident": 0}, routing_key="work")
     producer.flush()

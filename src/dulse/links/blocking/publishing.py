@@ -203,10 +203,10 @@ class Publishing:
             if line.is_open:
                 push(line)
                 forget_sent(line)
-            elif not line.is_broken:
-                return True
             if any(each != get_ident() for each in line.tellers):
                 return False  # what is raised has been told of before
+            if not (line.is_open or line.is_broken):
+                return True
             if any(each.window.entries or each.late or each.is_mending for each in ports):
                 return False
             return port is not None or not has_unsent(line)

@@ -153,11 +153,11 @@ class Broker:
         line = self.line(queue)
         if line is None:
             return False
-        found = line.peek()
+        found = line.peek(self.boot)
         if found is None:
             self.let_go(queue)
             line = self.line(queue)
-            found = line.peek() if line else False
+            found = line.peek(self.boot) if line else False
         return bool(found)
 
     def ready(self, queues: Sequence[str]) -> list[str]:

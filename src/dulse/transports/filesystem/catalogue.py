@@ -194,4 +194,5 @@ class Catalogue:
         header.epoch += 1
         header.end = len(text) + 9
         header.store()
+        header.sync()  # or a power loss might leave it telling of a log that is gone
         os.unlink(outdated)

@@ -10,7 +10,8 @@ __all__ = ["CLEAN", "DIRTY", "GONE", "Counters"]
 
 _FORM: Final = Struct(">QQQQQQQ32s")
 
-CLEAN: Final = 0
+CLEAN: Final = 3
+"""Not zero, which is what a power loss leaves in a file that was not written to the disk."""
 DIRTY: Final = 1
 """A step is under way; seen under the lock: it was not finished, and only the folder itself tells what is in it."""
 GONE: Final = 2
@@ -45,13 +46,13 @@ class Counters:
             os.close(descriptor)
 
     @staticmethod
-    def glance(descriptor: int) -> tuple[int, int]:
-        """Read state and number of ready records, at any time."""
+    def glance(descriptor: int) -> tuple[int, int, int]:
+        """Read state, boot and number of ready records, at any time."""
         found = os.pread(descriptor, _FORM.size, 0)
         if len(found) < _FORM.size:
-            return DIRTY, 0
-        state, _, _, _, count, *_ = _FORM.unpack(found)
-        return state, count
+            return DIRTY, 0, 0
+        state, boot, _, _, count, *_ = _FORM.unpack(found)
+        return state, boot, count
 
     def load(self) -> None:
         """Read what others have written."""

@@ -60,3 +60,7 @@ class Header:
         if data != self._stored:
             os.pwrite(self._descriptor, data, 0)
             self._stored = data
+
+    def sync(self) -> None:
+        """Wait until what was stored is on the disk."""
+        os.fdatasync(self._descriptor)

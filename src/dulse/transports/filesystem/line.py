@@ -63,10 +63,10 @@ class Line:
         """Give the numbers as they were loaded."""
         return self._counters
 
-    def peek(self) -> bool | None:
+    def peek(self, boot: int) -> bool | None:
         """Tell without the lock whether there may be ready records; None: the queue was dropped."""
-        counters = Counters.glance(self._counters.descriptor)
-        return None if counters[0] == GONE else counters[0] == DIRTY or counters[1] > 0
+        state, counted_in, count = Counters.glance(self._counters.descriptor)
+        return None if state == GONE else state != CLEAN or counted_in != boot or count > 0
 
     # -------------------------------------------------------------------------------------------- steps
 
@@ -76,7 +76,7 @@ class Line:
         counters.load()
         if counters.state == GONE:
             return False
-        if counters.state == DIRTY or counters.boot != boot:
+        if counters.state != CLEAN or counters.boot != boot:
             self._recount(boot)
         if counters.disorder != self._seen_disorder:
             self._waiting.clear()

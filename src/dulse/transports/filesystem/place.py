@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,9 @@ __all__ = ["Place"]
 VERSION: Final = 1
 
 JOURNALED: Final = frozenset({"ext4", "xfs", "btrfs"})
-"""File systems that log the renaming of a file as a change of it: fsync(2) of the file alone has both on the disk."""
+"""File systems that log the names of a file as changes of it: fsync(2) of the file alone has all of it on the disk."""
+
+ANY_NUMBER: Final = sys.maxsize
 
 ABANDONED: Final = 3600
 """Seconds after which a record that was written and never put belongs to nobody."""
@@ -50,8 +53,8 @@ class Place:
         self.bell: Final = f"{self.root}/bell"
         self._on_network = on_network
         self.identity = (0, 0)
-        self.names_follow = False
-        """Whether a file that is synced takes its new name to the disk with it."""
+        self.names_follow = 0
+        """How many new names a file that is synced takes to the disk with it."""
 
     def prepare(self) -> None:
         """Make what is missing; refuse a folder that is somebody else's, or of a newer version."""
@@ -75,7 +78,7 @@ class Place:
             make_folder(f"{self.root}/{name}")
         found = root.stat()
         self.identity = (found.st_dev, found.st_ino)
-        self.names_follow = kind_of(found.st_dev) in JOURNALED
+        self.names_follow = _names_that_follow(found.st_dev)
 
     def _check_mark(self) -> None:
         mark = Path(self.root, _MARK)
@@ -119,6 +122,22 @@ class Place:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - os.stat(f"{self.writing}/{name}").st_mtime > ABANDONED:
                     os.unlink(f"{self.writing}/{name}")
+
+
+def _names_that_follow(device: int) -> int:
+    """Tell how many new names reach the disk with a file of this device (`st_dev`) that is synced."""
+    kind = kind_of(device)
+    if kind not in JOURNALED:
+        return 0
+    if kind == "ext4":
+        try:
+            name = os.path.basename(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+            task = Path(f"/sys/fs/ext4/{name}/journal_task").read_text(encoding="ascii")
+        except OSError:
+            task = "<none>"
+        if not task.strip().isdecimal():  # of the thread that writes the journal
+            return 1  # one folder that has the file is written with it, and those above
+    return ANY_NUMBER
 
 
 def refuse_network(folder: str, *, allowed: bool) -> None:

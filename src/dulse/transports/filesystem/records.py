@@ -28,8 +28,8 @@ class Pack:
 
     def __init__(self, broker: Broker, puts: Sequence[Put]) -> None:
         self.path = f"{broker.place.writing}/{os.getpid()}-{os.urandom(8).hex()}"
-        self.folders: set[str] = set()
-        """Where it has got names."""
+        self.paths: list[str] = []
+        """The names that it has got."""
         self._durable = broker.durable
         self._names_follow = broker.place.names_follow
         is_spare = len(puts) == 1 and len(puts[0].targets) == 1 and broker.spares.take(self.path)
@@ -54,11 +54,19 @@ class Pack:
 
     def sync(self) -> None:
         """Wait until bytes and names are on the disk."""
-        if self._durable and self.folders:
+        if self._durable and self.paths:
             os.fsync(self._descriptor)
-            for folder in () if self._names_follow else self.folders:
-                with contextlib.suppress(FileNotFoundError):  # all of it was taken meanwhile
-                    sync_folder(folder)
+            if len(self.paths) > self._names_follow:
+                for folder in self._folders():
+                    with contextlib.suppress(FileNotFoundError):  # all of it was taken meanwhile
+                        sync_folder(folder)
+
+    def _folders(self) -> set[str]:
+        """Give those with a name of the file, and those above that may be new, too, where they don't follow either."""
+        found = {os.path.dirname(path) for path in self.paths}
+        for _ in range(0 if self._names_follow else 2):
+            found |= {os.path.dirname(folder) for folder in found}
+        return found
 
     def close(self) -> None:
         """Let go of the file."""
@@ -135,7 +143,7 @@ def _name(step: Step, pack: Pack, paths: list[str], unlinks: Sequence[str]) -> N
         os.rename(pack.path, paths[0])
     elif paths or unlinks:
         step.carry_out(Plan(pack.path if paths else "", paths, list(unlinks)))
-    pack.folders.update(os.path.dirname(path) for path in paths)
+    pack.paths += paths
 
 
 def has_limit(target: Target) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dulse import errors
 from dulse.broker.catalogue import Decision, View, consumers_group
-from dulse.broker.consumers import active_consumer
+from dulse.broker.consumers import active_consumer, decide_cancel
 from dulse.broker.definitions import consumer_field
 from dulse.broker.intake import Consumer
 from dulse.broker.rules import QueueRules
@@ -34,11 +35,16 @@ class Roster:
             raise errors.make(errors.NotAllowed, text, method="Basic.consume")
 
     async def start(self, consumer: Consumer, rules: QueueRules, until: float | None = None) -> None:
-        """Let a consumer take part in deliveries."""
+        """Let a consumer take part in deliveries, unless its channel was closed while it was claimed."""
         transport = self._transport
         consumer.active = not rules.single_active_consumer
         with transport.mutex:
-            transport.intake.add(consumer, rules)
+            is_open = consumer.channel.is_open
+            if is_open:
+                transport.intake.add(consumer, rules)
+        if not is_open:
+            await self.disclaim(consumer.tag, consumer.queue, until)
+            return
         if rules.single_active_consumer:
             await self.activate(consumer.queue, until)
         transport.made_room()
@@ -49,6 +55,12 @@ class Roster:
         with transport.mutex:
             transport.debts.owe(transport.intake.remove(consumer.tag), "unhanded")
         await transport.debts.pay(until)
+
+    async def disclaim(self, tag: str, queue: str, until: float | None = None) -> None:
+        """Have the catalogue know a consumer no longer."""
+        transport = self._transport
+        decide = partial(decide_cancel, queue=queue, consumer_tag=tag, owner=transport.owner)
+        await transport.catalogue.carry_out(decide, until)
 
     def end_all_of(self, queue: str) -> None:
         """End the consumers of a queue that is gone; the next drains tell them (consumer cancel notification)."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dulse import errors
-from dulse.broker.consumers import decide_cancel, decide_consume
+from dulse.broker.consumers import decide_consume
 from dulse.broker.intake import Consumer, Window
 from dulse.broker.ledger import Ledger
 from dulse.broker.redelivery import redelivery
@@ -203,6 +203,7 @@ class VirtualChannel:
             claim=claim,
         )
         self._transport.roster.start(consumer, rules, until)
+        self._check_open("Basic.consume")
         return tag
 
     def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
@@ -213,10 +214,7 @@ class VirtualChannel:
             return
         until = self._transport.deadline(timeout)
         self._transport.roster.stop(consumer, until)
-        owner = self._transport.owner
-        self._catalogue.carry_out(
-            partial(decide_cancel, queue=consumer.queue, consumer_tag=consumer.tag, owner=owner), until
-        )
+        self._transport.roster.disclaim(consumer.tag, consumer.queue, until)
         self.tags.pop(consumer.tag, None)
 
     def get(self, queue: str, *, no_ack: bool = False, timeout: float | None = None) -> Delivery | None:
@@ -372,10 +370,8 @@ class VirtualChannel:
             self._owe_everything()
         transport.debts.pay(until)
         for tag, queue in list(self.tags.items()):
-            self._catalogue.carry_out(
-                partial(decide_cancel, queue=queue, consumer_tag=tag, owner=transport.owner), until
-            )
-            del self.tags[tag]
+            transport.roster.disclaim(tag, queue, until)
+            self.tags.pop(tag, None)  # unless somebody who was cancelling it has come first
         transport.channels.pop(self.number, None)
         transport.made_room()
 
