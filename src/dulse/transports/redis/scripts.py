@@ -12,13 +12,17 @@ from dulse.links.redis.scripts import Script
 from dulse.transports.redis.priorities import Order
 
 __all__ = [
+    "APPLIED",
+    "APPLY",
     "CHANGE",
+    "CONDEMN",
     "DEAD",
     "DEPTH",
     "FORGET",
     "FORWARD",
     "GROUPS",
     "HELD",
+    "MEND",
     "OPEN",
     "PEEK",
     "PURGE",
@@ -30,6 +34,7 @@ __all__ = [
     "RESERVE",
     "RESERVE_EXPIRED",
     "REVISIONS",
+    "SEAL",
     "SETTLE",
     "SWEEP",
     "TRIM",
@@ -53,6 +58,11 @@ def _script(name: str, order: Order = "highest") -> Script:
     return Script(name, _COMMENT.sub("", "".join([*parts, text])))
 
 
+APPLIED: Final = _script("applied")
+APPLY: Final = _script("apply")
+CONDEMN: Final = _script("condemn")
+MEND: Final = _script("mend")
+SEAL: Final = _script("seal")
 CHANGE: Final = _script("change")
 DEAD: Final = _script("dead")
 DEPTH: Final = _script("depth")

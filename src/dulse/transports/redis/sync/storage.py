@@ -49,6 +49,7 @@ class RedisStorage:
         self.settings = settings
         self.priorities = priorities
         self._scripts = scripts.in_order(priorities.order)
+        self._version = b"%d" % VERSION
         self._prefix = settings.prefix
         self._gate = settings.gate
         self._link = RedisLink(settings)
@@ -84,11 +85,12 @@ class RedisStorage:
         self._is_open = True
 
     def _check_version(self, until: float) -> None:
-        version, self._born = self._run(scripts.OPEN, [VERSION], until)
-        if version != b"%d" % VERSION:
+        version, self._born = self._run(scripts.OPEN, [self._version], until)
+        if version != self._version:
             text = (
                 f"the keys dulse.* in Redis at {self.settings} are of version {version.decode(errors='replace')[:20]}, "
-                f"and this release of dulse knows version {VERSION}: upgrade it, or give a global_keyprefix"
+                f"and this process knows version {self._version.decode()}: upgrade dulse, give the option 'shards' "
+                "(it stands behind the slash) as all others do, or give a global_keyprefix"
             )
             raise errors.make(errors.StorageCorrupt, text)
 
@@ -141,9 +143,12 @@ class RedisStorage:
         if answer == _STALE:
             raise StaleTopology(guards)
         if answer == _GONE:
-            text = f"the keys of the broker in Redis at {self.settings} were flushed or evicted: declare all again"
-            raise errors.make(errors.PublishError, text)
+            raise self._gone(guards)
         return () if targets is None else answers.problems(answer, targets)
+
+    def _gone(self, _guards: Sequence[Guard]) -> Exception:
+        text = f"the keys of the broker in Redis at {self.settings} were flushed or evicted: declare all again"
+        return errors.make(errors.PublishError, text)
 
     def _said(
         self, puts: Sequence[Put], guards: Sequence[Guard], publisher: tuple[str, int] | None, park: str | None
@@ -361,7 +366,9 @@ class RedisStorage:
     ) -> bool:
         """Write values and drop queues, if every group still has the expected revision."""
         said = words.change_words(expect, writes, drop, if_dead, only_empty=only_empty)
-        born = self._run(scripts.CHANGE, [*said, VERSION], until)
+        return self._learnt(self._run(scripts.CHANGE, [*said, self._version], until), writes)
+
+    def _learnt(self, born: bytes | None, writes: Mapping[tuple[str, str], str | None]) -> bool:
         if born and any(value is not None and group.startswith(_DECLARED) for (group, _), value in writes.items()):
             self._born = born  # flushed or not: our program declares what it needs
         return born is not None
