@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,27 @@ async def test_a_consumer_that_starts_while_its_channel_is_being_closed_gets_not
             await connection.drain_events(timeout=0)
         status = await Queue("queue").bind(connection).queue_declare(passive=True)
         assert (status.message_count, status.consumer_count) == (1, 0)
+
+
+async def test_what_is_declared_while_a_connection_is_being_closed_does_not_outlive_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/broker.db"
+    async with Connection(url) as other:
+        await Queue("queue").bind(other).declare()
+        for wait in range(12):
+            connection = Connection(url)
+            await connection.connect()
+            queues = [Queue("queue").bind(await connection.channel()) for _ in range(4)]
+
+            async def consume_and_cancel(number: int, queue: Queue) -> None:
+                with suppress(errors.DulseError):
+                    while True:
+                        await queue.consume(str(number), lambda _: None)
+                        await queue.cancel(str(number))
+
+            async def close(connection: Connection, seconds: float) -> None:
+                await asyncio.sleep(seconds)
+                await connection.close()
+
+            each = [consume_and_cancel(number, queue) for number, queue in enumerate(queues)]
+            await asyncio.gather(*each, close(connection, wait / 400))
+        assert (await Queue("queue").bind(other).queue_declare(passive=True)).consumer_count == 0

@@ -30,6 +30,6 @@ async def give_everything_back(transport: VirtualTransport, until: float) -> Non
         transport.debts.owe(transport.intake.empty(), "unhanded")
     await transport.settlements.write(until)
     await transport.debts.pay(until)
-    await transport.catalogue.carry_out(partial(decide_burial, owner=transport.owner), until)
+    await transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
     while await transport.storage.forget(transport.owner, force=True, until=until):
         pass

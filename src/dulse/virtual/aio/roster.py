@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,8 @@ class Roster:
         """Have the catalogue know a consumer no longer."""
         transport = self._transport
         decide = partial(decide_cancel, queue=queue, consumer_tag=tag, owner=transport.owner)
-        await transport.catalogue.carry_out(decide, until)
+        with suppress(errors.ConnectionClosed):  # which makes it know none of ours
+            await transport.catalogue.carry_out(decide, until)
 
     def end_all_of(self, queue: str) -> None:
         """End the consumers of a queue that is gone; the next drains tell them (consumer cancel notification)."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ from dulse.broker.definitions import read_queue
 from dulse.broker.queues import check_access, decide_expiry, decide_touch
 from dulse.broker.rules import QueueRules
 from dulse.broker.topology import Indexes, Route, resolve
+from dulse.links.waiting.sync import Signal
 from dulse.model.records import Depth, Group, Parts
 from dulse.virtual.storage import Storage
 
@@ -35,6 +37,9 @@ GROUPS = 100_000
 
 ATTEMPTS = 200
 """Lost races against other processes before we give up: each means that somebody else got on."""
+
+MOMENT = 1.0
+"""Seconds for which an end waits for changes that are under way."""
 
 
 class Catalogue:
@@ -48,13 +53,40 @@ class Catalogue:
         self._storage = storage
         self._indexes = Indexes()
         self._seen = _Known()
+        self._under_way: set[object] = set()
+        self._rested = Signal()
+        self._is_ended = False
 
     def carry_out(self, decide: Callable[[View], Decision], until: float | None = None) -> Any:
         """Decide on what the store holds, write the decision, begin anew if it changed meanwhile; gives the reply.
 
         Queues that are looked at and overdue (x-expires) are deleted first: nobody can tell when the keeper last ran.
         """
-        return self._carry_out(decide, self._expire_overdue, until)
+        call = object()
+        self._under_way.add(call)
+        try:
+            if self._is_ended:
+                raise errors.make(errors.ConnectionClosed, "the connection is being closed: open another")
+            return self._carry_out(decide, self._expire_overdue, until)
+        finally:
+            self._under_way.discard(call)
+            if self._is_ended:
+                self._rested.notify()
+
+    def end(self, last: Callable[[View], Decision], until: float) -> None:
+        """Carry out what ends an owner, when all that others have begun is done, and refuse what comes later.
+
+        Waits a moment for the others: one of them may be the caller, below a signal's handler.
+        """
+        self._is_ended = True
+        limit = min(until, time.monotonic() + MOMENT)
+        while True:
+            seen = self._rested.ticket()
+            left = limit - time.monotonic()
+            if not self._under_way or left <= 0:
+                break
+            self._rested.wait(left, seen)
+        self._carry_out(last, self._expire_overdue, until)
 
     def route(self, exchange: str, routing_key: str, headers: Mapping[str, Any], until: float | None = None) -> Route:
         """Find the queues that a message reaches, and the guards that tell whether this is still so."""

@@ -31,6 +31,6 @@ def give_everything_back(transport: VirtualTransport, until: float) -> None:
         transport.debts.owe(transport.intake.empty(), "unhanded")
     transport.settlements.write(until)
     transport.debts.pay(until)
-    transport.catalogue.carry_out(partial(decide_burial, owner=transport.owner), until)
+    transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
     while transport.storage.forget(transport.owner, force=True, until=until):
         pass
