@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,11 @@ class Tls(NamedTuple):
     def name_for(self, host: str) -> str:
         """Give the name to ask for (SNI), and to find in the certificate."""
         return self.server_hostname or host
+
+    def secured(self, link: socket.socket, host: str) -> ssl.SSLSocket:
+        """Shake hands within the timeout of a socket, which is the other's from now on. Raises OSError."""
+        link.getpeername()  # of a connection that was reset already, the standard library would lose the descriptor
+        return self.context.wrap_socket(link, server_hostname=self.name_for(host))
 
 
 def tls_from(given: Any) -> Tls | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from dulse.transports import django_driver
 from dulse.virtual.driver import in_threads, virtual_driver
 from tests.faults import fray, workers
 from tests.transports.django.databases import set_up
-from tests.transports.sql.fray import Patient, broker_url, die_at_statement
+from tests.transports.sql.fray import broker_url, die_at_statement
 
 
 def mortal_driver(_store: str, failpoint: Failpoint) -> Driver:
@@ -29,7 +28,6 @@ def mortal_driver(_store: str, failpoint: Failpoint) -> Driver:
 
 if __name__ == "__main__":
     set_up()  # before the forks: who is to die soon shall have begun
-    setattr(random, "Random", Patient)  # noqa: B010 - its type is another
     parts = {"broker_url": broker_url, "mortal_driver": mortal_driver, "die_at_statement": die_at_statement}
     for name, part in parts.items():
         setattr(workers, name, part)

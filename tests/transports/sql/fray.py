@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,6 @@ def mortal_driver(_store: str, failpoint: Failpoint) -> Driver:
     )
 
 
-class Patient(random.Random):
-    """Connecting to a server takes longer than to open a file: whoever is killed shall have begun to work."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return super().uniform(a, b) * 5
-
-
 class Traced:
     """A cursor that counts statements, and dies at one of them."""
 
@@ -67,7 +59,6 @@ def die_at_statement(_store: str, number: int) -> None:
 
 
 if __name__ == "__main__":
-    setattr(random, "Random", Patient)  # noqa: B010 - its type is another
     for name in ("broker_url", "mortal_driver", "die_at_statement"):
         setattr(workers, name, globals()[name])
     fray.Fray(Path(sys.argv[1]), fray.Plan(**json.loads(sys.argv[2]))).run()

@@ -39,7 +39,7 @@ def _secured(link: socket.socket, destination: Destination, deadline: float) -> 
         return link
     link.settimeout(max(0.001, deadline - monotonic()))
     try:
-        return tls.context.wrap_socket(link, server_hostname=tls.name_for(place.host))
+        return tls.secured(link, place.host)
     except TimeoutError as late:
         raise _silent(destination, "TLS") from late
     except OSError as problem:

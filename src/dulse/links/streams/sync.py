@@ -143,10 +143,9 @@ def _unix(path: str, until: float) -> socket.socket:
 
 
 def _secured(link: socket.socket, tls: Tls, place: Place | str, until: float) -> ssl.SSLSocket:
-    name = tls.name_for(place if isinstance(place, str) else place.host)
     link.settimeout(max(0.001, until - monotonic()))
     try:
-        return tls.context.wrap_socket(link, server_hostname=name)
+        return tls.secured(link, place if isinstance(place, str) else place.host)
     except TimeoutError as late:
         text = f"{place} took the connection and does not answer in TLS: check host and port"
         raise errors.make(errors.DeadlineExceeded, text) from late

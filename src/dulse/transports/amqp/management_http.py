@@ -171,7 +171,7 @@ class ManagementApi:
         if self._tls is None:
             return link
         try:
-            return self._tls.context.wrap_socket(link, server_hostname=self._tls.name_for(place.host))
+            return self._tls.secured(link, place.host)
         except OSError as problem:
             link.close()
             raise tls_failure(problem, f"the management API at {place}") from problem
