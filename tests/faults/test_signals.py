@@ -61,7 +61,7 @@ def test_an_interrupted_drain_loses_nothing(shared_url: str, programs: list[Prog
     program = Program(parts.drain_while_interrupted, shared_url, 3000)
     programs.append(program)
 
-    report = program.hear()
+    report = program.hear(45)
 
     assert report["interruptions"] > 10
     assert program.finish() == 0
