@@ -15,7 +15,13 @@ RULES = QueueRules()
 
 
 def consumer(
-    tag: str, queue: str = "q", *, limit: int = 0, shared: Window | None = None, no_ack: bool = False
+    tag: str,
+    queue: str = "q",
+    *,
+    limit: int = 0,
+    shared: Window | None = None,
+    no_ack: bool = False,
+    priority: int = 0,
 ) -> Consumer:
     return Consumer(
         tag,
@@ -26,6 +32,7 @@ def consumer(
         no_ack=no_ack,
         on_delivery=None,
         on_cancel=None,
+        priority=priority,
     )
 
 
@@ -178,3 +185,15 @@ def test_no_window_is_ever_exceeded_and_order_is_kept(limits: list[int], steps: 
         assert all(not each.window.limit or each.window.held <= each.window.limit for each in consumers)
 
     assert seen == sorted(seen)
+
+
+def test_the_highest_priority_comes_first_and_those_of_one_priority_take_turns() -> None:
+    intake = intake_of(
+        consumer("low"),
+        consumer("high", limit=2, priority=5),
+        consumer("also high", limit=1, priority=5),
+        consumer("lower", priority=-1),
+    )
+    intake.store(leased(5))
+
+    assert [tag for tag, _ in picked(intake)] == ["high", "also high", "high", "low", "low"]

@@ -1,8 +1,8 @@
 """Who of a connection's consumers gets which message next: windows, buffers and turns, without any waiting.
 
 A store gives records of a queue ahead of time; here they wait until a consumer of that queue has room. Consumers of
-one queue take turns, and so do queues. A *window* is what a prefetch bounds: one for each consumer
-(RabbitMQ's basic.qos, global=false) and one for each channel (global=true).
+one queue take turns, those of the highest priority first, and so do queues. A *window* is what a prefetch bounds: one
+for each consumer (RabbitMQ's basic.qos, global=false) and one for each channel (global=true).
 """
 
 from __future__ import annotations
@@ -50,7 +50,19 @@ class Window:
 class Consumer:
     """One consumer of a connection. `channel` is whose ledger its deliveries go to."""
 
-    __slots__ = ("active", "channel", "claim", "no_ack", "on_cancel", "on_delivery", "queue", "shared", "tag", "window")
+    __slots__ = (
+        "active",
+        "channel",
+        "claim",
+        "no_ack",
+        "on_cancel",
+        "on_delivery",
+        "priority",
+        "queue",
+        "shared",
+        "tag",
+        "window",
+    )
 
     def __init__(
         self,
@@ -63,6 +75,7 @@ class Consumer:
         no_ack: bool,
         on_delivery: Any,
         on_cancel: Any,
+        priority: int = 0,
         claim: Any = None,
     ) -> None:
         self.tag = tag
@@ -73,6 +86,8 @@ class Consumer:
         self.no_ack = no_ack
         self.on_delivery = on_delivery
         self.on_cancel = on_cancel
+        self.priority = priority
+        """Consumers of a lower one are given what this one has no room for (x-priority)."""
         self.claim = claim
         """The decision by which the catalogue came to know it, to be made again if the catalogue forgets it."""
         self.active = True
@@ -107,9 +122,17 @@ class _Source:
             if open_to_more and consumer.active and shared.flowing:
                 if len(consumers) > 1:
                     consumers.remove(consumer)
-                    consumers.append(consumer)
+                    self.line_up(consumer)
                 return consumer
         return None
+
+    def line_up(self, consumer: Consumer) -> None:
+        """Let a consumer come after all others of its priority, and before those of lower ones."""
+        consumers = self.consumers
+        if not consumers or consumers[-1].priority >= consumer.priority:
+            consumers.append(consumer)
+        else:
+            consumers.insert(sum(other.priority >= consumer.priority for other in consumers), consumer)
 
 
 class Intake:
@@ -131,7 +154,7 @@ class Intake:
         source = self._sources.get(consumer.queue)
         if source is None:
             source = self._sources[consumer.queue] = _Source(consumer.queue, rules)
-        source.consumers.append(consumer)
+        source.line_up(consumer)
         self.consumers[consumer.tag] = consumer
 
     def remove(self, tag: str) -> list[Leased]:

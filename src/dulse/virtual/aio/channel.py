@@ -202,6 +202,7 @@ class VirtualChannel:
             no_ack=no_ack,
             on_delivery=on_delivery,
             on_cancel=on_cancel,
+            priority=(arguments or {}).get("x-priority", 0),
             claim=claim,
         )
         await self._transport.roster.start(consumer, rules, until)

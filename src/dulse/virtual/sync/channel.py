@@ -200,6 +200,7 @@ class VirtualChannel:
             no_ack=no_ack,
             on_delivery=on_delivery,
             on_cancel=on_cancel,
+            priority=(arguments or {}).get("x-priority", 0),
             claim=claim,
         )
         self._transport.roster.start(consumer, rules, until)

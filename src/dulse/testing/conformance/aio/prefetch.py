@@ -156,3 +156,19 @@ async def got_ones(broker: Broker) -> None:
     given: list[int] = []
     await channel.basic_consume(queue.name, callback=keep(given))
     await until(connection, lambda: given == [2])
+
+
+@case("of one connection's consumers those of the highest priority come first, and others while these have no room")
+async def consumer_priority(broker: Broker) -> None:
+    queue = await broker.queue()
+    low = await listen(broker.main, queue, prefetch=10)
+    high = await listen(broker.main, queue, prefetch=2, arguments={"x-priority": 5})
+    await broker.send(queue, *range(3))
+    await until(broker.main, lambda: len(high.messages) + len(low.messages) == 3)
+    assert (high.payloads(), low.payloads()) == ([0, 1], [2])
+    for message in list(high.messages):
+        await message.ack()
+    await linger(broker.main)
+    await broker.send(queue, 3, 4)
+    await until(broker.main, lambda: len(high.messages) + len(low.messages) == 5)
+    assert (high.payloads(), low.payloads()) == ([0, 1, 3, 4], [2])

@@ -157,3 +157,19 @@ def got_ones(broker: Broker) -> None:
     given: list[int] = []
     channel.basic_consume(queue.name, callback=keep(given))
     until(connection, lambda: given == [2])
+
+
+@case("of one connection's consumers those of the highest priority come first, and others while these have no room")
+def consumer_priority(broker: Broker) -> None:
+    queue = broker.queue()
+    low = listen(broker.main, queue, prefetch=10)
+    high = listen(broker.main, queue, prefetch=2, arguments={"x-priority": 5})
+    broker.send(queue, *range(3))
+    until(broker.main, lambda: len(high.messages) + len(low.messages) == 3)
+    assert (high.payloads(), low.payloads()) == ([0, 1], [2])
+    for message in list(high.messages):
+        message.ack()
+    linger(broker.main)
+    broker.send(queue, 3, 4)
+    until(broker.main, lambda: len(high.messages) + len(low.messages) == 5)
+    assert (high.payloads(), low.payloads()) == ([0, 1, 3, 4], [2])
