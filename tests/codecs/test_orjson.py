@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import struct
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -69,6 +70,17 @@ def test_the_forms_on_the_wire_are_the_same(value: Any) -> None:
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
 def test_a_number_that_is_not_finite_never_turns_into_null(number: str) -> None:
     assert write([None, float(number)]) == json.dumps([None, float(number)])
+
+
+@pytest.mark.parametrize("bits", ["7ff0000000000001", "7ff8000000000000", "fff4000000000000", "ffffffffffffffff"])
+def test_not_a_number_never_turns_into_null_whatever_its_bits(bits: str) -> None:
+    number = struct.unpack(">d", bytes.fromhex(bits))[0]
+
+    assert write([number, None, number, 127, 255]) == json.dumps([number, None, number, 127, 255])
+
+
+def test_a_null_and_bytes_as_in_the_bits_of_no_number_are_left_to_orjson() -> None:
+    assert write([None, 127, 255, "\x7f", 1.5]) == '[null,127,255,"\x7f",1.5]'
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,14 @@ def use_orjson(target: SerializerRegistry = registry) -> None:
 
 def _is_doubtful(written: bytes) -> bool:
     # orjson has no switch for these two: NaN becomes null, and a UUID becomes its text.
-    return b"null" in written or _UUID_SHAPE in written.translate(_HEXADECIMAL)
+    return b"null" in written or (b"-" in written and _UUID_SHAPE in written.translate(_HEXADECIMAL))
 
 
 def _is_plain(value: Any) -> bool:
     # marshal walks the value in C and refuses everything but exact built-in types.
     try:
-        walked = marshal.dumps(value, 2)
+        walked = marshal.dumps(value)
     except ValueError:
         return False
-    return _NOT_FINITE not in walked.translate(_EXPONENTS)
+    # Text has neither of the two bytes, so that the search for both together is seldom needed.
+    return not (b"\x7f" in walked or b"\xff" in walked) or _NOT_FINITE not in walked.translate(_EXPONENTS)
