@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from time import monotonic, sleep
 
 import pytest
 
@@ -57,6 +58,14 @@ class Meanwhile:
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what no event tells of."""
+    end = monotonic() + PATIENCE
+    while not is_so():
+        assert monotonic() < end
+        sleep(0.005)
 
 
 def in_order_of_their_last_coming(numbers: list[int]) -> list[int]:

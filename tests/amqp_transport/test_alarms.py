@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from contextlib import ExitStack
 from time import monotonic
+from types import FrameType
+from typing import Any
 
 import pytest
 
 import dulse
 from dulse import errors
-from tests.amqp_transport.conftest import PATIENCE, Meanwhile, taken
+from tests.amqp_transport.conftest import PATIENCE, Meanwhile, taken, until
+from tests.amqp_transport.counting import counted
 from tests.servers.rabbitmq import RabbitMQ
 
 pytestmark = pytest.mark.slow
@@ -87,3 +92,36 @@ def test_consumers_acknowledge_during_an_alarm(rabbitmq: RabbitMQ, name: str) ->
             while len(found) < 100:
                 connection.drain_events(timeout=PATIENCE)
     assert taken(rabbitmq.url, name) == []
+
+
+def test_who_waits_during_an_alarm_does_not_look_all_the_time_whether_he_may_send(
+    rabbitmq: RabbitMQ, name: str
+) -> None:
+    blocked = threading.Event()
+    options = {"on_blocked": lambda _reason: blocked.set()}
+    with dulse.Connection(rabbitmq.url, transport_options=options) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name)
+        port: Any = channel.transport_channel
+
+        def strike(_number: int, _frame: FrameType | None) -> None:
+            port.publish(b"of a handler", {}, "", name)  # which cannot wait, and leaves it to others
+
+        def interrupt() -> None:
+            until(lambda: port._line.reader is not None and port._line.leader == threading.main_thread().ident)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, strike)
+        try:
+            with rabbitmq.memory_alarm():
+                channel.basic_publish("first", "", name)
+                assert blocked.wait(PATIENCE)
+                counting = counted(connection)
+                with Meanwhile(interrupt), pytest.raises(errors.DeadlineExceeded):
+                    connection.drain_events(timeout=3)
+                calls = counting.calls
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        channel.flush(PATIENCE)
+    assert calls <= 100  # some for each half of a second; without rest they are thousands
+    assert taken(rabbitmq.url, name) == [b"first", b"of a handler"]

@@ -16,7 +16,7 @@ from dulse.links.blocking.line import Line
 from dulse.links.blocking.port import Port
 from dulse.model.message import Outgoing
 from dulse.testing.proxy import Direction, FaultProxy
-from tests.amqp_transport.conftest import PATIENCE, Meanwhile, taken
+from tests.amqp_transport.conftest import PATIENCE, Meanwhile, taken, until
 from tests.amqp_transport.gate import Gate
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -33,13 +33,6 @@ def port_of(channel: dulse.Channel) -> Any:
 def line_of(channel: dulse.Channel) -> Line:
     line: Line = port_of(channel)._line
     return line
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    end = monotonic() + PATIENCE
-    while not is_so():
-        assert monotonic() < end
-        sleep(0.005)
 
 
 def test_what_is_unconfirmed_when_an_unknown_delivery_is_acknowledged_is_sent_again(

@@ -17,7 +17,8 @@ import pytest
 
 import dulse
 from dulse import errors
-from tests.amqp_transport.conftest import PATIENCE
+from dulse.testing.proxy import Direction, FaultProxy
+from tests.amqp_transport.conftest import PATIENCE, Meanwhile, until
 from tests.servers.rabbitmq import RabbitMQ
 
 PACKAGE = str(Path(dulse.__file__).parent)
@@ -154,6 +155,35 @@ def test_what_a_handler_publishes_beyond_the_room_of_the_socket_inside_a_wait_is
             signal.signal(signal.SIGUSR1, before)
         channel.flush(PATIENCE)
         assert channel.queue_declare(name, passive=True).message_count == 1
+
+
+@pytest.mark.parametrize("stalled", Direction)
+def test_what_comes_back_after_its_publisher_was_interrupted_is_told_of(
+    rabbitmq: RabbitMQ, proxy: FaultProxy, stalled: Direction
+) -> None:
+    """Interrupted as it waits for room in the socket, or for the broker's answer."""
+    with dulse.Connection(rabbitmq.url_of(port=proxy.port), heartbeat=0) as connection:
+        channel = connection.channel()
+        port: Any = channel.transport_channel
+        proxy.stall(stalled)
+
+        def strike(_number: int, _frame: FrameType | None) -> None:
+            raise Interrupted
+
+        def interrupt() -> None:
+            sent = int(stalled is Direction.TO_CLIENT)
+            until(lambda: port.window.sent and port.is_sent(port.window.last) == sent and port._line.reader is not None)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, strike)
+        try:
+            with Meanwhile(interrupt), pytest.raises(Interrupted):
+                channel.basic_publish(b"x" * 20_000_000, "", "no queue", mandatory=True)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        proxy.resume()
+        with pytest.raises(errors.Unroutable):
+            channel.flush(PATIENCE)
 
 
 def raise_soon_and_drain(connection: dulse.Connection) -> None:

@@ -78,5 +78,5 @@ def _is_plain(value: Any) -> bool:
         walked = marshal.dumps(value)
     except ValueError:
         return False
-    # Text has neither of the two bytes, so that the search for both together is seldom needed.
+    # Text hardly has either of the two bytes, and so the search for both together is seldom needed.
     return not (b"\x7f" in walked or b"\xff" in walked) or _NOT_FINITE not in walked.translate(_EXPONENTS)
