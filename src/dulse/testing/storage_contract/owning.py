@@ -28,6 +28,15 @@ class Owning(StorageBench):
         assert [record.deliveries for record in again] == [2, 2, 1]
         assert self.drained(storage, "r") == [b"4"]
 
+    def test_what_is_given_back_has_the_size_it_was_put_with(self, storage: Storage) -> None:
+        self.put(storage, "q", b"1", b"22", b"333")
+        held = tokens(self.take(storage, "q"))
+        storage.release(held[:1], OWNER)
+
+        storage.forget(OWNER, force=True)
+
+        assert storage.depth(["q"])[0].size == len(b"1" b"22" b"333")
+
     def test_forget_gives_back_a_bounded_number_and_says_whether_to_call_again(self, storage: Storage) -> None:
         self.put(storage, "q", b"1", b"2", b"3", b"4", b"5")
         self.take(storage, "q")

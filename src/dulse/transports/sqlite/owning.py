@@ -9,7 +9,7 @@ from typing import Final
 
 from dulse.links.clocks import awake_ms
 
-__all__ = ["Held", "dead_owners", "forget", "held", "hold", "is_dead", "renew"]
+__all__ = ["GIVE_BACK", "UNLEASE", "Held", "dead_owners", "forget", "held", "hold", "is_dead", "renew"]
 
 OWNER: Final = "SELECT key, boot, expires FROM owner WHERE name = ?"
 ADD_OWNER: Final = "INSERT INTO owner (name, boot, expires) VALUES (?, ?, ?)"
@@ -22,9 +22,11 @@ HELD: Final = "SELECT id FROM leased WHERE owner = ? LIMIT ?"
 TOKENS: Final = "SELECT id, token FROM leased WHERE owner = (SELECT key FROM owner WHERE name = ?)"
 GIVE_BACK: Final = """
 INSERT INTO ready
-SELECT record.queue, record.rank, record.id, leased.deliveries, length(record.payload), record.dies
+SELECT record.queue, record.rank, record.id, max(0, leased.deliveries - ?), record.size, record.dies
 FROM leased CROSS JOIN record ON record.id = leased.id WHERE leased.id = ?
 """
+"""To its old place, with so many deliveries less."""
+
 UNLEASE: Final = "DELETE FROM leased WHERE id = ?"
 
 SLACK: Final = 20
@@ -111,6 +113,6 @@ def forget(connection: sqlite3.Connection, owner: str, limit: int, boot: str, *,
 def _give_back(connection: sqlite3.Connection, key: int, limit: int) -> int:
     """Make records of an owner ready again at their old places; gives their number."""
     held = connection.execute(HELD, (key, limit)).fetchall()
-    connection.executemany(GIVE_BACK, held)
+    connection.executemany(GIVE_BACK, [(0, *row) for row in held])
     connection.executemany(UNLEASE, held)
     return len(held)

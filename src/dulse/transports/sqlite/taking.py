@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from dulse.links.clocks import wall_ms
 from dulse.model.records import Guard, Leased, Put, Target
-from dulse.transports.sqlite.owning import hold, slack
+from dulse.transports.sqlite.owning import GIVE_BACK, UNLEASE, hold, slack
 from dulse.transports.sqlite.putting import check_guards, excess, write_records
 from dulse.virtual.storage import Move
 
@@ -43,15 +43,9 @@ SETTLE: Final = f"""
 DELETE FROM record WHERE id = ? AND EXISTS (SELECT 1 FROM leased WHERE leased.id = record.id AND {_IS_OURS})
 """  # noqa: S608 - no input
 IS_LEASED: Final = f"SELECT 1 FROM leased WHERE id = ? AND {_IS_OURS}"  # noqa: S608 - no input
-READY_AGAIN: Final = """
-INSERT INTO ready
-SELECT record.queue, record.rank, record.id, max(0, leased.deliveries - ?), record.size, record.dies
-FROM leased CROSS JOIN record ON record.id = leased.id WHERE leased.id = ?
-"""
 DELAYED_AGAIN: Final = """
 INSERT INTO delayed SELECT id, queue, ?, max(0, deliveries - ?), 0 FROM leased WHERE id = ?
 """
-UNLEASE: Final = "DELETE FROM leased WHERE id = ?"
 
 
 class Taker(NamedTuple):
@@ -170,7 +164,7 @@ def release(
             connection.execute(DELAYED_AGAIN, (due, back, token[0]))
             connection.execute(UNLEASE, token[:1])
         else:
-            connection.execute(READY_AGAIN, (back, token[0]))
+            connection.execute(GIVE_BACK, (back, token[0]))
             connection.execute(UNLEASE, token[:1])
     return lost
 
