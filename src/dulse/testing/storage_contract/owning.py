@@ -35,7 +35,7 @@ class Owning(StorageBench):
 
         storage.forget(OWNER, force=True)
 
-        assert storage.depth(["q"])[0].size == len(b"1" b"22" b"333")
+        assert storage.depth(["q"])[0].size == len(b"122333")
 
     def test_forget_gives_back_a_bounded_number_and_says_whether_to_call_again(self, storage: Storage) -> None:
         self.put(storage, "q", b"1", b"2", b"3", b"4", b"5")
