@@ -207,3 +207,19 @@ def test_a_process_that_was_stopped_too_long_hands_out_nothing_old_and_consumes_
 def keep_away_from(transport: VirtualTransport) -> None:
     """Be a process that is stopped: nothing renews its lease."""
     transport._upkeep.stop(time.monotonic() + SOON)
+
+
+def test_a_store_that_is_busy_while_the_dead_are_looked_for_stops_nobody_from_connecting(tmp_path: Path) -> None:
+    storage = SQLiteStorage(tmp_path / "broker.db", "normal")
+    with opened(storage) as transport:
+        channel = transport.channel()
+        channel.execute(DeclareQueue("q"))
+        channel.publish(b"body", {}, "", "q")
+        storage.renew("dead", 1)
+        storage.reserve([("q", 1)], "dead", 1)
+    faulty = Faulty(storage)
+    faulty.failing.add("dead_owners")
+
+    with opened(faulty):
+        assert not faulty.failing
+        assert eventually(lambda: storage.depth(["q"])[0].ready == 1)

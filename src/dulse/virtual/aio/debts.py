@@ -25,7 +25,6 @@ Deed = Literal["again", "unhanded", "damaged", "parked"] | Reason
 """"again": put back, to be delivered again; "unhanded": put back, nobody was handed it; "damaged": set aside;
 "parked": routed once more; a reason: dead-letter or drop."""
 
-
 AT_ONCE = 100
 """Records sent on in one step at most: nobody else writes meanwhile."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dulse import errors
 from dulse.model.message import Outgoing
 from dulse.model.records import Leased
+from dulse.virtual.aio.catalogue import ATTEMPTS
 from dulse.virtual.aio.setting_aside import set_aside
 from dulse.virtual.storage import StaleTopology
 
@@ -17,7 +18,7 @@ _PARKED: Final = "dulse.parked."
 """How the queues of the store begin where they wait, one for each owner. They are in no catalogue."""
 
 AT_ONCE: Final = 100
-ATTEMPTS: Final = 200
+"""Parked messages routed in one go."""
 
 
 def place_of(owner: str) -> str:

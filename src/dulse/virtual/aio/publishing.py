@@ -17,7 +17,7 @@ from dulse.broker.topology import Route
 from dulse.model.message import Outgoing, Record, Returned
 from dulse.model.records import Guard, Leased, Problem, Put, Target, Token
 from dulse.policy.clocks import Clock
-from dulse.virtual.aio.catalogue import Catalogue
+from dulse.virtual.aio.catalogue import ATTEMPTS, Catalogue
 from dulse.virtual.aio.pipeline import Pipeline
 from dulse.virtual.storage import AsyncStorage, Move, StaleTopology
 
@@ -27,7 +27,6 @@ ROUTES = 10_000
 """Routes kept; beyond that the cache begins anew."""
 
 NO_ROUTE = 312
-STALE_ATTEMPTS = 200
 
 
 def _needs_no_answer(message: Outgoing, prepared: tuple[Put, Route]) -> bool:
@@ -133,7 +132,7 @@ class Dispatch:
         Raises Refused naming the first message that a full queue rejected; the others are stored. Where the store
         answers later, and nothing here hangs on its answer, it is not waited for.
         """
-        for _ in range(STALE_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             prepared = [await self.prepare(message, until) for message in messages]
             guards = dict.fromkeys(guard for _, route in prepared for guard in route.guards)
             if self.pipeline is not None and all(map(_needs_no_answer, messages, prepared)):
@@ -148,7 +147,7 @@ class Dispatch:
             if problems:
                 await self.settle_problems(messages, problems, until)
             return unroutable(messages, [put for put, _ in prepared])
-        text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to publish: try again"
+        text = f"the topology changed {ATTEMPTS} times in a row while we tried to publish: try again"
         raise errors.make(errors.StorageBusy, text)
 
     async def settle_problems(
@@ -254,7 +253,7 @@ class Dispatch:
     async def _forward(self, leased: Leased, dead: Record, until: float | None) -> bool:
         """Publish a dead letter in place of a taken record, in one step; False: it was no longer ours."""
         message = Outgoing(dead.body, dead.properties, dead.exchange, dead.routing_key)
-        for _ in range(STALE_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 put, route = await self._prepare_dead(dead, until)
             except errors.ChannelError:  # the exchange is gone: RabbitMQ drops the message
@@ -267,7 +266,7 @@ class Dispatch:
                 continue
             await self.enforce_limits(route, until)
             return moved
-        text = f"the topology changed {STALE_ATTEMPTS} times in a row while we tried to forward: try again"
+        text = f"the topology changed {ATTEMPTS} times in a row while we tried to forward: try again"
         raise errors.make(errors.StorageBusy, text)
 
     async def _prepare_dead(self, dead: Record, until: float | None) -> tuple[Put, Route]:

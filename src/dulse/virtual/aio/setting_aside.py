@@ -11,6 +11,7 @@ from dulse.broker.envelope import pack
 from dulse.model.commands import DeclareQueue
 from dulse.model.message import Outgoing, Record
 from dulse.model.records import Leased, Put
+from dulse.virtual.aio.catalogue import ATTEMPTS
 from dulse.virtual.storage import StaleTopology
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ logger = logging.getLogger("dulse.virtual")
 
 SET_ASIDE = "dulse.set-aside"
 """The queue's name. It is declared, durable, when the first record is set aside."""
-
-ATTEMPTS = 200
 
 
 async def set_aside(

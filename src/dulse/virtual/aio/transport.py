@@ -41,7 +41,6 @@ logger = logging.getLogger("dulse.virtual")
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
 
-
 CLOSING = 0.5
 """Seconds left for letting go of the store, at least."""
 
@@ -106,9 +105,10 @@ class VirtualTransport:
 
     async def open(self, timeout: float) -> None:
         """Open the store."""
+        until = self.deadline(timeout)
         await self.storage.open(timeout)
         self._is_open = True
-        await self._upkeep.start()
+        await self._upkeep.start(until)
 
     async def channel(self) -> VirtualChannel:
         """Open a channel."""
@@ -376,7 +376,6 @@ class VirtualTransport:
     def discard(self) -> None:
         """Forget everything without I/O."""
         self._is_open = False
-        self._upkeep.discard()
         self.forget_taken()
         if self.dispatch.pipeline is not None:
             self.dispatch.pipeline.discard()

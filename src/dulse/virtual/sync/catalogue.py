@@ -36,7 +36,7 @@ GROUPS = 100_000
 """Groups remembered for routing; beyond that we begin anew."""
 
 ATTEMPTS = 200
-"""Lost races against other processes before we give up: each means that somebody else got on."""
+"""Lost races against other processes before anything here gives up: each means that somebody else got on."""
 
 MOMENT = 1.0
 """Seconds for which an end waits for changes that are under way."""

@@ -9,6 +9,7 @@ from dulse import errors
 from dulse.model.message import Outgoing
 from dulse.model.records import Leased
 from dulse.virtual.storage import StaleTopology
+from dulse.virtual.sync.catalogue import ATTEMPTS
 from dulse.virtual.sync.setting_aside import set_aside
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _PARKED: Final = "dulse.parked."
 """How the queues of the store begin where they wait, one for each owner. They are in no catalogue."""
 
 AT_ONCE: Final = 100
-ATTEMPTS: Final = 200
+"""Parked messages routed in one go."""
 
 
 def place_of(owner: str) -> str:

@@ -13,6 +13,7 @@ from dulse.model.commands import DeclareQueue
 from dulse.model.message import Outgoing, Record
 from dulse.model.records import Leased, Put
 from dulse.virtual.storage import StaleTopology
+from dulse.virtual.sync.catalogue import ATTEMPTS
 
 if TYPE_CHECKING:
     from dulse.virtual.sync.transport import VirtualTransport
@@ -21,8 +22,6 @@ logger = logging.getLogger("dulse.virtual")
 
 SET_ASIDE = "dulse.set-aside"
 """The queue's name. It is declared, durable, when the first record is set aside."""
-
-ATTEMPTS = 200
 
 
 def set_aside(transport: VirtualTransport, leased: Leased, why: object = None, until: float | None = None) -> None:

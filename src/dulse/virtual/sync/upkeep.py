@@ -80,23 +80,23 @@ class Upkeep:
         self._revisions: dict[str, object] = {}
         self._expiries: dict[str, tuple[object, int]] = {}
 
-    def start(self) -> None:
+    def start(self, until: float) -> None:
         """Begin: from now on the keeper calls `run` whenever something is due.
 
         The owner is made known before it holds anything, so that its death will be noticed at any moment.
         """
-        self.renew()
+        self.renew(until)
         now = time.monotonic()
         self._look_at = now + LOOK_EVERY
-        self._bury_the_dead(now + self._limit)  # or those who never stay for long would never get what they held
+        try:  # at once, or those who never stay for long would never get what the dead held
+            self._bury_the_dead(min(until, now + self._limit))
+        except errors.StorageBusy as busy:
+            logger.info("what processes held that have died is given to others a little later: %s", busy)
         keeper().add(self)
 
     def stop(self, until: float) -> None:
         """End; a run under way is awaited."""
         keeper().remove(self, max(0.0, until - time.monotonic()))
-
-    def discard(self) -> None:
-        """End without waiting: a forked child has a keeper of its own."""
 
     def settle_soon(self) -> None:
         """Something was settled: write it within milliseconds, unless somebody does it before."""
