@@ -12,15 +12,12 @@ from dulse.broker.arguments import (
 from dulse.broker.catalogue import DEFINITION, Decision, Draft, View, exchange_group
 from dulse.broker.definitions import ExchangeDefinition, is_source, read_exchange, write_exchange
 from dulse.broker.removal import remove_exchange
-from dulse.broker.routing import exchange_types
+from dulse.broker.routing import DELAYED, exchange_types
 from dulse.model.commands import DeclareExchange, DeleteExchange
 from dulse.model.names import check_name
 
 _DECLARE = "Exchange.declare"
 _DELETE = "Exchange.delete"
-
-DELAYED = "x-delayed-message"
-"""A type of RabbitMQ's plug-in, which names in its argument x-delayed-type the one by which it routes."""
 
 
 def declare_exchange(command: DeclareExchange, view: View, _owner: str, _unique: str) -> Decision:

@@ -17,8 +17,8 @@ from dulse.model.records import Leased
 AHEAD = 100
 """As many records of one queue are reserved ahead at most: what a killed process makes others wait for."""
 
-
 UNBOUNDED = 1 << 62
+"""What a limit of 0 stands for: none."""
 
 
 class Window:

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from dulse import errors
-from dulse.broker.exchanges import DELAYED
+from dulse.broker.routing import DELAYED, TYPES_OF_AMQP
 from dulse.model.capabilities import Capabilities
 from dulse.model.commands import Command, DeclareExchange, DeclareQueue
 from dulse.model.records import Target
-
-_OF_AMQP = frozenset({"direct", "topic", "fanout", "headers"})
 
 
 class Restrictions:
@@ -42,7 +40,7 @@ class Restrictions:
     def _check_exchange(self, command: DeclareExchange) -> None:
         wanted: Any = command.arguments.get("x-delayed-type") if command.type == DELAYED else command.type
         offered = self._capabilities.exchange_types
-        if wanted in _OF_AMQP - offered:
+        if wanted in TYPES_OF_AMQP - offered:
             text = f"exchange {command.exchange!r} is to be of type {wanted!r}, and this store has no such exchanges"
             raise _not_supported(f"{text}: it has {', '.join(sorted(offered))}")
 

@@ -24,6 +24,12 @@ class Destination(NamedTuple):
 
 Headers = Mapping[str, Any]
 
+TYPES_OF_AMQP = frozenset({"direct", "fanout", "topic", "headers"})
+"""The exchange types that every broker has (AMQP 0-9-1 §3.1.3)."""
+
+DELAYED = "x-delayed-message"
+"""A type of RabbitMQ's plug-in, which names in its argument x-delayed-type the one by which it routes."""
+
 
 class Matcher(Protocol):
     """An index over the bindings of one exchange."""
@@ -145,7 +151,7 @@ def register_exchange_type(name: str, matcher_factory: MatcherFactory) -> None:
 
     The four types of AMQP cannot be replaced. Indexes that were already made keep the matcher they have.
     """
-    if name in {"direct", "fanout", "topic", "headers"}:
+    if name in TYPES_OF_AMQP:
         text = f"the exchange type {name!r} is AMQP's own: choose another name for yours, such as 'x-{name}'"
         raise errors.make(errors.InvalidArgument, text)
     _factories[name] = matcher_factory

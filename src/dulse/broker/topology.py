@@ -10,7 +10,7 @@ from dulse.broker import refusals
 from dulse.broker.carbon_copies import further_keys, has_further_keys
 from dulse.broker.catalogue import DEFINED, View, exchange_group, queue_group
 from dulse.broker.definitions import ExchangeDefinition, bindings_to, read_exchange, read_queue
-from dulse.broker.routing import Destination, GrowingMatcher, Matcher, matcher_for
+from dulse.broker.routing import DELAYED, Destination, GrowingMatcher, Matcher, matcher_for
 from dulse.broker.rules import QueueRules
 from dulse.broker.targets import plain_target
 from dulse.model.records import Group, Guard, Target
@@ -97,8 +97,8 @@ def _extended(
 
 
 def routing_type(definition: ExchangeDefinition) -> str:
-    """Give the type by which an exchange routes; x-delayed-message, a type of RabbitMQ's plug-in, names another."""
-    if definition.type == "x-delayed-message":
+    """Give the type by which an exchange routes: its own, or the one that it names."""
+    if definition.type == DELAYED:
         return str(definition.arguments.get("x-delayed-type"))
     return definition.type
 

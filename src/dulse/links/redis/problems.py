@@ -97,11 +97,6 @@ def problem_of(reply: ErrorReply, place: object) -> Exception:
     return errors.make(made, words.format(place=f"Redis at {place}", text=text[:_LONGEST]))
 
 
-def is_uncertain(error: BaseException) -> bool:
-    """Tell whether nobody knows if the call that raised this was done."""
-    return isinstance(error, (errors.ConnectionLost, errors.DeadlineExceeded))
-
-
 def lost(place: object, why: object) -> Exception:
     """Build the error for a connection that broke."""
     return errors.make(errors.ConnectionLost, f"the connection to Redis at {place} broke: {why or 'it was closed'}")

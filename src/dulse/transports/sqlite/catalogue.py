@@ -24,11 +24,11 @@ DELETE: Final = "DELETE FROM entry WHERE grp = ? AND name = ?"
 WRITE: Final = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?)"
 HAS_ENTRIES: Final = "SELECT 1 FROM entry WHERE grp = ? LIMIT 1"
 REVISE: Final = "INSERT OR REPLACE INTO revision VALUES (?, ?, ?)"
+END_GROUP: Final = "DELETE FROM revision WHERE grp = ?"
+
 FIRST_SURROGATE: Final = 0xD800
 LAST_SURROGATE: Final = 0xDFFF
-"""No text holds these."""
-
-END_GROUP: Final = "DELETE FROM revision WHERE grp = ?"
+"""No text holds these, nor what lies between them."""
 
 
 def read_groups(connection: sqlite3.Connection, names: Sequence[str], parts: Parts) -> dict[str, Group]:
