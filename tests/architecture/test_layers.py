@@ -20,16 +20,16 @@ FLOORS = (
     {"drivers"},
     {"virtual"},
     {"transports"},
-    {"aio", "sync", "loop"},
+    {"aio", "sync"},
     {""},  # dulse itself: the public names
-    {"kombu", "testing", "cli"},
+    {"testing", "cli"},
 )
 """Each may import itself and what stands on a floor above its line here, not its neighbours."""
 
 SHARED_BROKERS = {("django", "sql"), ("django", "sqlite")}
 """Transports that keep their broker in the tables of another: what is written there is decided once."""
 
-FRONT_ENDS = {"aio", "sync", "loop"}
+FRONT_ENDS = {"aio", "sync"}
 BELOW_FRONT_ENDS = {"errors", "model", "codecs", "policy", "transport", "links", "drivers"}
 """Front ends find brokers by URL scheme, so they need not know any."""
 
@@ -65,7 +65,7 @@ ASYNCIO = (
 )
 """Who may import asyncio; all others take what waits from `dulse.links.waiting`, so that they can be generated."""
 
-OPTIONAL = ("dulse.cli", "dulse.transports", "dulse.kombu", "dulse.testing")
+OPTIONAL = ("dulse.cli", "dulse.transports", "dulse.testing")
 """Imported only by who wants them, so they may import third-party packages at module level."""
 
 LAZY = {
@@ -280,7 +280,7 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 def test_no_module_is_named_after_nothing() -> None:
     empty = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
     by_kombu = {"dulse.aio.common", "dulse.sync.common"}  # a name that Kombu's users import
-    named = {name for name in modules() if name.rpartition(".")[2] in empty and layer(name) != "kombu"}
+    named = {name for name in modules() if name.rpartition(".")[2] in empty}
     assert sorted(named - by_kombu) == []
 
 
