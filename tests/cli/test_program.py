@@ -46,6 +46,15 @@ def test_a_file_that_is_missing_is_not_made_by_looking_at_it(tmp_path: Path) -> 
     assert not path.exists()
 
 
+def test_a_folder_that_is_missing_is_not_made_by_looking_at_it(tmp_path: Path) -> None:
+    path = tmp_path / "typo"
+    for arguments in (["ping"], ["queues"], ["publish", "-q", "a", "-m", "x"], ["consume", "a"]):
+        result = plain(*arguments, DULSE_URL=f"filesystem://{path}")
+        assert result.exit_code == 1
+        assert f"there is no folder {str(path)!r}: make it by `dulse declare queue NAME`" in result.stderr
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -15,7 +15,7 @@ import click
 from dulse import Connection
 from dulse.cli.stopping import Stop
 from dulse.cli.values import OPTION
-from dulse.model.parameters import parse_url
+from dulse.model.parameters import Parameters, parse_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,14 +35,15 @@ class Invocation:
     def connected(self, *, may_create: bool = False) -> Iterator[Connection]:
         """Give a connection that is open; closing it gives back what was taken.
 
-        A file that does not exist is made by commands that `may_create` only, so that a typing error is noticed.
+        A file or folder that does not exist is made by commands that `may_create` only, so that a typing error is
+        noticed.
         """
         if not self.url:
             raise click.UsageError("no broker is named: say --url sqlite:///path, or set DULSE_URL")
         if "://" not in self.url:
             raise click.UsageError("what names the broker is no URL: write one such as sqlite:///path")
         if not may_create:
-            _check_file(self.url)
+            _check_place(self.url)
         with Connection(self.url, connect_timeout=CONNECT_SECONDS, transport_options=self.options) as connection:
             session = connection.connect()
             if not session.capabilities.shared:
@@ -50,12 +51,17 @@ class Invocation:
             yield connection
 
 
-def _check_file(url: str) -> None:
-    if not url.startswith("sqlite:") or ";" in url:
-        return
-    path = Path(parse_url(url).file())
-    if not path.exists():
-        text = f"there is no file {str(path)!r}: make it by `dulse declare queue NAME`, or correct the URL"
+_PLACES: dict[str, tuple[str, Callable[[Parameters], str | None]]] = {
+    "sqlite": ("file", Parameters.file),
+    "filesystem": ("folder", Parameters.folder),
+}
+
+
+def _check_place(url: str) -> None:
+    kind, find = _PLACES.get(url.partition(":")[0], ("", None))
+    path = None if find is None or ";" in url else find(parse_url(url))
+    if path is not None and not Path(path).exists():
+        text = f"there is no {kind} {path!r}: make it by `dulse declare queue NAME`, or correct the URL"
         raise click.ClickException(text)
 
 

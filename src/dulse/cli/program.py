@@ -79,7 +79,8 @@ def _leave_stdout_alone() -> None:
 def program() -> None:
     """Publish, consume and look after queues.
 
-    The broker is named by --url or DULSE_URL: sqlite:///relative.db, sqlite:////absolute.db.
+    The broker is named by --url or DULSE_URL: amqp://user:password@host/vhost, redis://host, sqlite:///relative.db,
+    sqlite:////absolute.db, filesystem:///absolute/folder.
     Times are seconds, or 500ms, 20s, 5m, 1h. Exit codes: 0 done, 1 failed, 2 not understood, 130 interrupted.
     """
 

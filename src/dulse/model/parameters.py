@@ -96,6 +96,16 @@ class Parameters(_Parts):
             )
         return self.virtual_host
 
+    def folder(self) -> str | None:
+        """Give the folder that the URL names, if it names one.
+
+        `scheme:///absolute/path` as in a file URL (RFC 8089), `scheme://./relative/path` from the working directory.
+        """
+        path = self.virtual_host
+        if path in {None, "", "/"} or self.hostname not in {None, "localhost", "."}:
+            return None
+        return path if self.hostname == "." else f"/{path.lstrip('/')}"
+
     def as_uri(self, *, include_password: bool = False, mask: str = "**") -> str:
         """Give the URL again.
 

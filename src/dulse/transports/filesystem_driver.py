@@ -43,7 +43,7 @@ class FilesystemOptions(VirtualOptions):
 
 
 def _storage(settings: Settings, options: FilesystemOptions) -> FilesystemStorage:
-    """Find the folder: an absolute path as in a file URL (RFC 8089), or behind a dot a relative one."""
+    """Make the storage of the folder that the URL or the options name."""
     incoming = _path(options, "data_folder_in") or _path(options, "data_folder_out")
     root = _folder(settings, options)
     if incoming is None:
@@ -60,12 +60,12 @@ def _storage(settings: Settings, options: FilesystemOptions) -> FilesystemStorag
 
 
 def _folder(settings: Settings, options: FilesystemOptions) -> str:
-    host, path = settings.parameters.hostname, settings.parameters.virtual_host
-    if path and path != "/" and host in {None, "localhost", "."}:
-        return path if host == "." else f"/{path.lstrip('/')}"
+    named = settings.parameters.folder()
+    if named is not None:
+        return named
     incoming, outgoing = _path(options, "data_folder_in"), _path(options, "data_folder_out")
     one = incoming or outgoing
-    if host not in {None, "localhost"} or one is None:
+    if settings.parameters.hostname not in {None, "localhost"} or one is None:
         text = "a filesystem URL must name a folder: filesystem:///absolute/folder or filesystem://./relative/folder"
         raise errors.make(errors.InvalidURL, text)
     control = _path(options, "control_folder")
