@@ -15,6 +15,7 @@ class CountingSocket:
 
     def __init__(self, stream: Stream) -> None:
         self.calls = 0
+        self.arguments: list[Any] = []
         self._stream = stream
         self.recv = self._counted(stream.recv)
         self.send = self._counted(stream.send)
@@ -24,6 +25,7 @@ class CountingSocket:
     def _counted(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def counted(argument: Any) -> Any:
             self.calls += 1
+            self.arguments.append(argument)
             return call(argument)
 
         return counted

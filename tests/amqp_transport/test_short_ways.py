@@ -13,6 +13,7 @@ import pytest
 
 import dulse
 from dulse.links.blocking.link import Link
+from dulse.links.blocking.stream import LONG_READ_SIZE, READ_SIZE
 from tests.amqp_transport.conftest import PATIENCE, Meanwhile
 from tests.amqp_transport.counting import counted
 from tests.servers.rabbitmq import RabbitMQ
@@ -107,6 +108,20 @@ def test_a_consumed_message_takes_at_most_a_fifth_of_a_system_call(rabbitmq: Rab
             for _ in range(total):
                 connection.drain_events(timeout=PATIENCE)
             assert counting.calls <= total * 0.2
+
+
+@pytest.mark.parametrize(("size", "asked"), [(100, READ_SIZE), (4_000_000, LONG_READ_SIZE)])
+def test_more_is_read_at_once_in_the_middle_of_a_long_message(
+    rabbitmq: RabbitMQ, name: str, size: int, asked: int
+) -> None:
+    with dulse.Connection(rabbitmq.url) as connection:
+        producer = connection.Producer(routing_key=name)
+        producer.maybe_declare(dulse.Queue(name)(connection))
+        counting = counted(connection)
+        with dulse.Consumer(connection, [dulse.Queue(name)], on_message=lambda message: message.ack()):
+            producer.publish(b"x" * size)
+            connection.drain_events(timeout=PATIENCE)
+        assert max(each for each in counting.arguments if isinstance(each, int)) == asked
 
 
 def test_a_publish_that_waits_for_its_confirm_takes_three_system_calls(rabbitmq: RabbitMQ, name: str) -> None:

@@ -100,7 +100,8 @@ def _statements(
 
 
 def written_by_hand() -> list[Path]:
-    """All Python files of the project but the generated ones."""
+    """All Python files of the project but the generated ones, and what benchmarks install for themselves."""
     folders = ("src", "tests", "tools", "examples", "benchmarks")
-    paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    found = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    paths = (path for path in found if ".venv" not in path.parts)
     return [path for path in paths if not path.read_text(encoding="utf-8").startswith(GENERATED)]

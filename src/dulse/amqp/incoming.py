@@ -64,6 +64,11 @@ class Incoming(Session):
         self._torn, self.events = False, found
         self.inbox, self._counted, self._held, self._needed = rest, pieces, left, needed
 
+    @property
+    def awaited(self) -> int:
+        """Octets of the frames that have begun to come, as far as those tell."""
+        return self._needed
+
     def _put_together(self, found: list[Event]) -> tuple[bytes, int]:
         """Give what came in one piece, and where to begin in it.
 

@@ -11,6 +11,7 @@ from dulse import errors
 from dulse.amqp.engine import Engine
 from dulse.amqp.events import Event
 from dulse.amqp.states import State
+from dulse.links.allocation import keep_memory
 
 HIGHEST_BUFFERED = 262144
 """Bytes that the kernel has not taken, from which on publishers wait."""
@@ -35,6 +36,7 @@ class Wire(asyncio.Protocol):
     """One connection, from the TCP handshake on; `out` collects what is to be sent, `send_soon` has it sent."""
 
     def __init__(self, engine: Engine, connected: socket.socket, owner: Owner) -> None:
+        keep_memory()
         self.engine = engine
         self.out = engine.out
         self.is_ready = False

@@ -16,8 +16,11 @@ from dulse.amqp.methods import basic, channel, connection
 from dulse.links.amqp_problems import described, unroutable
 from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
-from dulse.links.blocking.stream import READ_SIZE, WOULD_BLOCK, Stream
+from dulse.links.blocking.stream import LONG_READ_SIZE, READ_SIZE, WOULD_BLOCK, Stream
 from dulse.model.message import Returned
+
+_LONG = 16384
+"""Bytes of a message that is long."""
 
 
 def receive(line: Line) -> bool:
@@ -49,16 +52,17 @@ def receive(line: Line) -> bool:
 
 
 def _read(line: Line, engine: Engine, stream: Stream) -> bool:
+    size = LONG_READ_SIZE if engine.awaited > _LONG else READ_SIZE
     try:
         # One call of C code: what was read is kept, whatever interrupts us.
-        engine.inbox.extend(map(stream.recv, (READ_SIZE,)))
+        engine.inbox.extend(map(stream.recv, (size,)))
     except WOULD_BLOCK:
         line.is_drained = not stream.tls
         return False
     if not engine.inbox[-1]:
         raise errors.make(errors.ConnectionLost, "the broker closed the connection without a word")
     # TLS gives one record at a time, and no poll knows what else it has decrypted.
-    line.is_drained = len(engine.inbox[-1]) < READ_SIZE and not stream.tls
+    line.is_drained = len(engine.inbox[-1]) < size and not stream.tls
     return True
 
 

@@ -7,20 +7,17 @@ import ssl
 from contextlib import suppress
 from math import ceil
 
+from dulse.links.allocation import keep_memory
 from dulse.links.polling import READABLE, WRITABLE, poller
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What tells that nothing was sent or read now, and that it is to be tried again later."""
 
 READ_SIZE = 262144
-"""Bytes asked for at once: a message of 64 KiB then seldom straddles two reads."""
+"""Bytes asked for at once."""
 
-_KEPT = 1048576
-"""Bytes that are allocated and freed once, for each connection, before the first reading.
-
-glibc gives memory back to the system as soon as twice the largest piece lies free that was ever freed (mallopt(3),
-M_TRIM_THRESHOLD), and takes it anew, page by page, for the next reading: of 64 KiB messages that is half of all cost.
-"""
+LONG_READ_SIZE = 1048576
+"""The same in the middle of a long message: where a reading cuts one in two, it is copied once more."""
 
 WOKEN = 1 << 16
 """Beside what `polling` knows of: another thread has called `wake`."""
@@ -35,7 +32,7 @@ class Stream:
     __slots__ = ("_alarm", "_bell", "_fd", "_poll", "_socket", "_writing", "recv", "send", "tls")
 
     def __init__(self, connected: socket.socket) -> None:
-        bytes(_KEPT)
+        keep_memory()
         connected.setblocking(False)
         self._socket = connected
         self._fd = connected.fileno()
