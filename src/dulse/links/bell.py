@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import select
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from dulse.links.inotify import Inotify
+from dulse.links.polling import READABLE, poller
 from dulse.links.waiting.signal_sync import Signal
 
 __all__ = ["Bell"]
@@ -46,8 +46,8 @@ class Bell:
         self._listening = False
         self._inotify: Inotify | None = None
         self._pause = FIRST_PAUSE
-        self._poll = select.poll()
-        self._poll.register(self._reader, select.POLLIN)
+        self._poll = poller()
+        self._poll.register(self._reader, READABLE)
         self.changes = 0
         """Counts what was heard of the file."""
         self.last_write = -math.inf
@@ -116,7 +116,7 @@ class Bell:
             except OSError:
                 self._push = False
                 return False
-            self._poll.register(self._inotify.descriptor, select.POLLIN)
+            self._poll.register(self._inotify.descriptor, READABLE)
         return self._inotify is not None and (self._inotify.is_armed or self._inotify.arm())
 
     def _listen(self, until: float, has_changed: Callable[[], bool]) -> tuple[bool, bool]:

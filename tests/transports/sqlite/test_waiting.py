@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -62,6 +63,24 @@ def test_a_wake_before_the_wait_is_not_missed(storage: SQLiteStorage) -> None:
 
     assert storage.wait(["q"], 30) is None
     assert storage.wait(["q"], 0.01) == ()
+
+
+def test_a_consumer_is_woken_where_eventlet_has_taken_poll_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(select, "poll")
+    storage, other = (SQLiteStorage(tmp_path / "broker", "normal") for _ in range(2))
+    for each in (storage, other):
+        each.open(10)
+    waiter = Waiter(storage, "q")
+    listening(storage)
+
+    put(other)
+    waiter.join(20)
+
+    assert waiter.answer == ["q"]
+    for each in (storage, other):
+        each.close(10)
 
 
 def test_closing_ends_a_wait(storage: SQLiteStorage) -> None:
