@@ -12,6 +12,7 @@ from typing import cast
 from dulse import errors
 from dulse.links import sockets
 from dulse.links.addresses import Place
+from dulse.links.allocation import keep_memory
 from dulse.links.asynchronous.dialing import dial
 from dulse.links.tls import Tls, tls_failure
 
@@ -28,6 +29,7 @@ class Stream(asyncio.Protocol):
     """One connection, of which one task at a time sends and reads; anybody may call `wake`."""
 
     def __init__(self, connected: socket.socket) -> None:
+        keep_memory()
         self._socket = connected
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
