@@ -15,6 +15,17 @@ pytest_plugins = ["tests.servers.fixtures", "tests.transports.django.fixtures"]
 settings.register_profile("dulse", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("dulse")
 
+LONG = 240
+"""Seconds that a test may take, on a machine under load, which starts many processes or is known to be slow."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give such tests that time, unless they say themselves what they need."""
+    for item in items:
+        is_long = item.get_closest_marker("slow") or item.get_closest_marker("kill")
+        if is_long and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG))
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
