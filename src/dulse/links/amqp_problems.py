@@ -10,7 +10,7 @@ from dulse.amqp.delays import exchange_of, restored
 from dulse.amqp.life import Status
 from dulse.amqp.messages import read_written
 from dulse.links.amqp_setup import LinkSetup
-from dulse.model.message import Outgoing, Returned
+from dulse.model.message import Outgoing
 
 _logger = logging.getLogger("dulse.links")
 
@@ -83,14 +83,6 @@ def tell(setup: LinkSetup, data: bytes | None, problem: Exception) -> None:
         _logger.exception("on_unconfirmed failed for %s", named(out))
 
 
-def raise_oldest(problems: Sequence[Exception]) -> None:
-    """Raise the oldest of what was told to nobody, if any; it counts the others."""
-    if problems:
-        if len(problems) > 1:
-            problems[0].add_note(f"{len(problems) - 1} more messages were not taken: on_unconfirmed is told each")
-        raise problems[0]
-
-
 def raise_first(problems: Sequence[Exception]) -> None:
     """Raise the first of what befell messages that one call waits for, if any; it names the others."""
     if problems:
@@ -99,12 +91,3 @@ def raise_first(problems: Sequence[Exception]) -> None:
         if len(problems) > _MOST_NAMED:
             problems[0].add_note(f"and {len(problems) - _MOST_NAMED} more messages")
         raise problems[0]
-
-
-def unroutable(back: Returned) -> Exception:
-    """Build the error for a mandatory message that the broker returned."""
-    text = (
-        f"no queue is bound to exchange {back.exchange!r} for routing key {back.routing_key!r}: "
-        "bind one, or publish without mandatory"
-    )
-    return errors.make(errors.Unroutable, text, message=back, code=back.code)

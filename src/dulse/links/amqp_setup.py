@@ -9,11 +9,8 @@ from typing import Any
 from dulse.amqp.settings import Settings
 from dulse.links.addresses import Place
 from dulse.links.tls import Tls
-from dulse.model.message import Outgoing
+from dulse.model.not_taken import OnUnconfirmed
 from dulse.policy.retry import RetryPolicy
-
-OnUnconfirmed = Callable[[Outgoing, Exception], Any]
-"""Called with a message that the broker did not take, and why; on whichever thread learns of it."""
 
 
 def is_rabbitmq_4(peer_properties: Mapping[str, object]) -> bool:

@@ -15,10 +15,11 @@ from dulse.amqp.engine import Engine
 from dulse.amqp.expected import Expected
 from dulse.amqp.life import LINK, Action, Happening, Status
 from dulse.amqp.remembered import Remembered
-from dulse.links.amqp_problems import no_connection, raise_oldest, tell
+from dulse.links.amqp_problems import no_connection, tell
 from dulse.links.amqp_setup import LinkSetup
 from dulse.links.asynchronous.wire import Wire
 from dulse.model.message import Returned
+from dulse.model.not_taken import raise_oldest
 
 if TYPE_CHECKING:
     from dulse.links.asynchronous.port import Port

@@ -16,10 +16,11 @@ from dulse.amqp.messages import Writer
 from dulse.amqp.methods import basic
 from dulse.amqp.recheck import Recheck
 from dulse.links.amqp_consumer import Consumer
-from dulse.links.amqp_problems import no_channel, raise_first, unroutable
+from dulse.links.amqp_problems import no_channel, raise_first
 from dulse.links.asynchronous.core import logger, wake
 from dulse.links.asynchronous.wire import MOST_COLLECTED, Wire
 from dulse.model.message import Outgoing, Properties, Returned
+from dulse.model.not_taken import unroutable
 
 if TYPE_CHECKING:
     from dulse.links.asynchronous.link import Link

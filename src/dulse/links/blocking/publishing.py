@@ -10,13 +10,14 @@ from time import monotonic
 from dulse import errors
 from dulse.amqp.confirms import COST, MOST_IN_ROW
 from dulse.amqp.messages import written_anew
-from dulse.links.amqp_problems import raise_first, raise_oldest, tell, unroutable
+from dulse.links.amqp_problems import raise_first, tell
 from dulse.links.blocking import turns
 from dulse.links.blocking.line import SPENT, Call, Line
 from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.sending import fitting, forget_sent, grant, has_room, has_unsent, push
 from dulse.links.blocking.stream import WOULD_BLOCK
 from dulse.model.message import Returned
+from dulse.model.not_taken import raise_oldest, unroutable
 
 _MOST_TOLD = 1000
 """Failures that are kept for the next flush; more of them are logged all the same."""

@@ -13,11 +13,12 @@ from dulse.amqp.life import Status
 from dulse.amqp.messages import returned
 from dulse.amqp.method import Method
 from dulse.amqp.methods import basic, channel, connection
-from dulse.links.amqp_problems import described, unroutable
+from dulse.links.amqp_problems import described
 from dulse.links.blocking.line import Call, Line
 from dulse.links.blocking.port import Awaiting, Port
 from dulse.links.blocking.stream import LONG_READ_SIZE, READ_SIZE, WOULD_BLOCK, Stream
 from dulse.model.message import Returned
+from dulse.model.not_taken import unroutable
 
 _LONG = 16384
 """Bytes of a message that is long."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from dulse import errors
 from dulse.model.message import Outgoing, Returned
-from dulse.virtual.aio.publishing import Dispatch, unroutable
+from dulse.virtual.aio.publishing import Dispatch, unwanted
 from dulse.virtual.storage import StaleTopology
 from dulse.virtual.transactional import AsyncTransactionalStorage
 
@@ -38,6 +38,6 @@ async def publish_within(
             continue
         if problems:
             await dispatch.settle_problems(messages, problems, until)
-        return unroutable(messages, puts)
+        return unwanted(messages, puts)
     text = "the caller's transaction began before the topology changed, and cannot see it: roll back and begin again"
     raise errors.make(errors.StorageBusy, text)

@@ -19,6 +19,7 @@ from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.aio import Mutex, Signal, finished
 from dulse.model.capabilities import Capabilities
+from dulse.model.not_taken import OnUnconfirmed
 from dulse.model.records import Leased, Token
 from dulse.policy.clocks import Clock
 from dulse.virtual.aio.audit import Audit
@@ -28,7 +29,7 @@ from dulse.virtual.aio.closing import end_publishing, give_everything_back
 from dulse.virtual.aio.debts import Debts
 from dulse.virtual.aio.management import VirtualManagement
 from dulse.virtual.aio.parking import place_of, route_parked
-from dulse.virtual.aio.pipeline import OnUnconfirmed, Pipeline
+from dulse.virtual.aio.pipeline import Pipeline
 from dulse.virtual.aio.publishing import Dispatch
 from dulse.virtual.aio.roster import Roster
 from dulse.virtual.aio.settlements import Settlements

@@ -16,6 +16,7 @@ from dulse.broker.ledger import Ledger
 from dulse.broker.redelivery import redelivery
 from dulse.model.commands import Command
 from dulse.model.message import Delivery, Outgoing, Properties, Record, Returned
+from dulse.model.not_taken import unroutable
 from dulse.model.records import Leased, Put
 from dulse.transport import OnCancel, OnDelivery, OnReturned
 from dulse.virtual.marks import Marks
@@ -134,11 +135,7 @@ class VirtualChannel:
         if self.on_returned is not None:
             self.on_returned(returned)
             return
-        text = (
-            f"no queue is bound to exchange {returned.exchange!r} for routing key {returned.routing_key!r}: "
-            "bind one, or publish without mandatory"
-        )
-        raise errors.make(errors.Unroutable, text, message=returned, code=returned.code)
+        raise unroutable(returned)
 
     def flush(self, timeout: float | None = None) -> None:
         """Write out what was settled, and wait until all that was published is stored; see TransportChannel."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 from dulse import errors
 from dulse.model.message import Outgoing, Returned
 from dulse.virtual.storage import StaleTopology
-from dulse.virtual.sync.publishing import Dispatch, unroutable
+from dulse.virtual.sync.publishing import Dispatch, unwanted
 from dulse.virtual.transactional import TransactionalStorage
 
 ATTEMPTS = 5
@@ -37,6 +37,6 @@ def publish_within(dispatch: Dispatch, session: Any, messages: Sequence[Outgoing
             continue
         if problems:
             dispatch.settle_problems(messages, problems, until)
-        return unroutable(messages, puts)
+        return unwanted(messages, puts)
     text = "the caller's transaction began before the topology changed, and cannot see it: roll back and begin again"
     raise errors.make(errors.StorageBusy, text)

@@ -13,11 +13,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from dulse import errors
 from dulse.links.waiting.sync import Lock, acquired, sleep
 from dulse.model.message import Outgoing
+from dulse.model.not_taken import OnUnconfirmed, raise_oldest
 from dulse.model.records import Guard, Put
 from dulse.virtual.storage import Storage
 
@@ -30,9 +31,6 @@ WINDOW_BYTES: Final = 8 * 1024 * 1024
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two tries while the store cannot be reached."""
-
-OnUnconfirmed = Callable[[Outgoing, Exception], Any]
-"""Called with a message that the store did not take, and why, on whichever thread learns of it."""
 
 _OF_ONE_MESSAGE = (errors.ChannelError, errors.PublishError, errors.InvalidArgument, errors.NotSupported)
 """What a store says against one message, and not against all."""
@@ -252,7 +250,4 @@ class Pipeline:
     def raise_problems(self) -> None:
         """Raise the oldest failure of a message that was not raised before; the others count as told then."""
         problems, self._problems = self._problems, []
-        if problems:
-            if len(problems) > 1:
-                problems[0].add_note(f"{len(problems) - 1} more were not taken: on_unconfirmed is told each")
-            raise problems[0]
+        raise_oldest(problems)

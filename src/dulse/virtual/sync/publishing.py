@@ -36,7 +36,7 @@ def _needs_no_answer(message: Outgoing, prepared: tuple[Put, Route]) -> bool:
     return not (message.mandatory or route.is_limited or "BCC" in (message.properties.get("headers") or {}))
 
 
-def unroutable(messages: Sequence[Outgoing], puts: Sequence[Put]) -> list[Returned]:
+def unwanted(messages: Sequence[Outgoing], puts: Sequence[Put]) -> list[Returned]:
     """Give the mandatory messages that no queue wanted."""
     return [
         Returned(NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key, message.properties, message.body)
@@ -147,7 +147,7 @@ class Dispatch:
                 continue
             if problems:
                 self.settle_problems(messages, problems, until)
-            return unroutable(messages, [put for put, _ in prepared])
+            return unwanted(messages, [put for put, _ in prepared])
         text = f"the topology changed {ATTEMPTS} times in a row while we tried to publish: try again"
         raise errors.make(errors.StorageBusy, text)
 

@@ -20,6 +20,7 @@ from dulse.broker.intake import Consumer, Intake
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.sync import Mutex, Signal
 from dulse.model.capabilities import Capabilities
+from dulse.model.not_taken import OnUnconfirmed
 from dulse.model.records import Leased, Token
 from dulse.policy.clocks import Clock
 from dulse.virtual.limits import in_time, looks_end
@@ -31,7 +32,7 @@ from dulse.virtual.sync.closing import end_publishing, give_everything_back
 from dulse.virtual.sync.debts import Debts
 from dulse.virtual.sync.management import VirtualManagement
 from dulse.virtual.sync.parking import place_of, route_parked
-from dulse.virtual.sync.pipeline import OnUnconfirmed, Pipeline
+from dulse.virtual.sync.pipeline import Pipeline
 from dulse.virtual.sync.publishing import Dispatch
 from dulse.virtual.sync.roster import Roster
 from dulse.virtual.sync.settlements import Settlements
