@@ -67,6 +67,11 @@ def resolve(place: Place) -> list[Address]:
     try:
         found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        text = f"the host {place.host!r} cannot be found ({error}): check the name and the resolver"
-        raise errors.make(errors.ConnectionRefused, text) from error
+        raise unknown_host(place, error) from error
     return list(dict.fromkeys(Address(family, address) for family, _, _, _, address in found))
+
+
+def unknown_host(place: Place, why: object) -> Exception:
+    """Build the error for a name that the resolver does not know."""
+    text = f"the host {place.host!r} cannot be found ({why}): check the name and the resolver"
+    return errors.make(errors.ConnectionRefused, text)

@@ -9,6 +9,7 @@ from dulse import errors
 from dulse.amqp.delays import exchange_of, restored
 from dulse.amqp.life import Status
 from dulse.amqp.messages import read_written
+from dulse.links.addresses import Place
 from dulse.links.amqp_setup import LinkSetup
 from dulse.model.message import Outgoing
 
@@ -58,6 +59,12 @@ def no_connection(status: Status, why: Exception | None) -> Exception:
     if status is Status.CLOSED or status is Status.NEW:
         return errors.make(errors.ConnectionClosed, f"the connection is {status.value}: connect")
     return errors.make(errors.ConnectionLost, f"the connection is lost: {why}")
+
+
+def cut_short(place: Place, how: object) -> Exception:
+    """Build the error for a connection that was ended before it was open."""
+    text = f"{place} ended the connection during the handshake ({how}): is it an AMQP 0-9-1 port, and does it want TLS?"
+    return errors.make(errors.ConnectionLost, text)
 
 
 def no_channel(number: int, why: Exception | None) -> Exception:

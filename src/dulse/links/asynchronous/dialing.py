@@ -8,8 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 
-from dulse import errors
-from dulse.links.addresses import Address, Place
+from dulse.links.addresses import Address, Place, unknown_host
 from dulse.links.sockets import NO_SETTINGS, prepare, unreachable
 
 HEAD_START = 0.25
@@ -58,8 +57,7 @@ async def _resolve(place: Place) -> list[Address]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        text = f"the host {place.host!r} cannot be found ({error}): check the name and the resolver"
-        raise errors.make(errors.ConnectionRefused, text) from error
+        raise unknown_host(place, error) from error
     return list(dict.fromkeys(Address(family, address) for family, _, _, _, address in found))
 
 

@@ -7,6 +7,7 @@ import ssl
 
 from dulse import errors
 from dulse.amqp.engine import Engine
+from dulse.links.amqp_problems import cut_short
 from dulse.links.amqp_setup import Destination
 from dulse.links.asynchronous.dialing import dial
 from dulse.links.asynchronous.wire import Owner, Wire
@@ -71,7 +72,4 @@ def explained(problem: BaseException, destination: Destination, *, opening: bool
     words = getattr(problem, "strerror", None) or str(problem)
     if not opening:
         return errors.make(errors.ConnectionLost, f"the connection to {place} broke: {words}")
-    text = (
-        f"{place} ended the connection during the handshake ({words}): is it an AMQP 0-9-1 port, and does it want TLS?"
-    )
-    return errors.make(errors.ConnectionLost, text)
+    return cut_short(place, words)

@@ -8,6 +8,7 @@ from time import monotonic
 from dulse import errors
 from dulse.amqp.engine import Engine
 from dulse.amqp.states import State
+from dulse.links.amqp_problems import cut_short
 from dulse.links.amqp_setup import Destination
 from dulse.links.blocking.stream import READ_SIZE
 from dulse.links.sockets import connect
@@ -57,9 +58,9 @@ def _log_in(link: socket.socket, engine: Engine, destination: Destination, deadl
         except OSError as problem:
             if destination.tls is not None:
                 raise tls_failure(problem, str(destination.place)) from problem
-            raise _cut(destination, str(problem)) from problem
+            raise cut_short(destination.place, problem) from problem
         if not data:
-            raise _cut(destination, "the end of the stream")
+            raise cut_short(destination.place, "the end of the stream")
         engine.receive(data)
         if engine.error is not None:
             raise engine.error
@@ -70,11 +71,3 @@ def _log_in(link: socket.socket, engine: Engine, destination: Destination, deadl
 def _silent(destination: Destination, protocol: str) -> Exception:
     text = f"{destination.place} took the connection and does not answer in {protocol}: check host, port and broker"
     return errors.make(errors.DeadlineExceeded, text)
-
-
-def _cut(destination: Destination, how: str) -> Exception:
-    text = (
-        f"{destination.place} ended the connection during the handshake ({how}): "
-        "is it an AMQP 0-9-1 port, and does it want TLS?"
-    )
-    return errors.make(errors.ConnectionLost, text)
