@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -91,6 +92,21 @@ def test_an_object_may_say_itself_how_it_is_written() -> None:
             return {"x": Decimal(1)}
 
     assert json.loads(json.dumps([Point()])) == [{"x": Decimal(1)}]
+
+
+class Shape(Enum):
+    ROUND = Decimal(1)
+
+
+def test_an_enum_is_written_by_its_value() -> None:
+    assert json.loads(json.dumps({"shape": Shape.ROUND})) == {"shape": Decimal(1)}
+
+
+@pytest.mark.usefixtures("forms")
+def test_an_enum_that_is_registered_is_written_in_its_form() -> None:
+    markers.register_type(Shape, "shape", lambda shape: shape.name, lambda name: Shape[name])
+
+    assert json.loads(json.dumps({"shape": Shape.ROUND})) == {"shape": Shape.ROUND}
 
 
 @pytest.mark.usefixtures("forms")

@@ -33,6 +33,10 @@ class Colour(enum.IntEnum):
     RED = 1
 
 
+class Shape(enum.Enum):
+    ROUND = "round"
+
+
 @given(payloads)
 def test_what_orjson_writes_everyone_reads_as_the_same_value(value: Any) -> None:
     wire = write(value)
@@ -58,6 +62,8 @@ def test_what_the_standard_library_writes_orjson_reads_as_the_same_value(value: 
         (1, (2, 3)),
         {"when": datetime(2026, 1, 1, tzinfo=UTC), "none": None},
         [Colour.RED, None],
+        [Shape.ROUND],
+        [Shape.ROUND, None],
         "\ud800",
         {"nested": [Decimal(1), b"\xff", None]},
     ],

@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def represent(value: Any) -> Any:
         return encoded if form.marker is None else {MARKER: form.marker, _VALUE: encoded}
     if isinstance(value, bytes | bytearray | memoryview):
         return _represent_bytes(bytes(value))
+    if isinstance(value, Enum):
+        return value.value
     # The module is slow to import, and there can be no UUID unless somebody has imported it.
     uuid = sys.modules.get("uuid")
     if uuid is not None and isinstance(value, uuid.UUID):

@@ -40,7 +40,8 @@ def use_orjson(target: SerializerRegistry = registry) -> None:
 
     Where orjson would write another form (UUIDs, NaN, keys that are not text, integers over 64 bits) or read
     another value (markers, long integers, NaN) the standard library does that body. Text goes out as UTF-8
-    instead of ASCII escapes, and an Enum is written by its value. Needs ``dulse[orjson]``.
+    instead of ASCII escapes, and an Enum may go out by its value though a form is registered for it. Needs
+    ``dulse[orjson]``.
     """
     try:
         orjson = require("orjson", "orjson")
