@@ -204,12 +204,16 @@ class Dispatch:
 
         NotSupported: with what is to be told of its death, the store cannot take it; nothing was done.
         """
-        if rules is None or rules.dead_letter_exchange is None:
-            return not await self.storage.settle([leased.token], self._owner, until=until)
-        dead = dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
+        dead = self._dead_letter(leased, rules, reason)
         if dead is None:
             return not await self.storage.settle([leased.token], self._owner, until=until)
         return await self._forward(leased, dead, until)
+
+    def _dead_letter(self, leased: Leased, rules: QueueRules | None, reason: Reason) -> Record | None:
+        """Make the dead letter of a taken record; None: its queue has none, so that it need not even be readable."""
+        if rules is None or rules.dead_letter_exchange is None:
+            return None
+        return dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
 
     async def bury_many(
         self, records: Sequence[Leased], rules: QueueRules | None, reason: Reason, until: float | None = None
@@ -224,9 +228,7 @@ class Dispatch:
         routes: dict[int, Route] = {}
         for leased in records:
             try:
-                dead = None
-                if rules is not None and rules.dead_letter_exchange is not None:
-                    dead = dead_letter(self.unseal(leased.payload), leased.queue, rules, reason, self._now_ms())
+                dead = self._dead_letter(leased, rules, reason)
                 if dead is None:
                     drops.append(leased.token)
                     continue
