@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import quantiles
-from typing import Any
 
 from benchmarks import amqp_rabbitmq_c, amqp_raw
 from benchmarks.amqp_side import Shape, Side
+from benchmarks.bodies import TABLE
 
 SHAPES = {
     "publish 100 B": Shape("publish", 100),
@@ -27,20 +27,6 @@ SHAPES = {
     "consume 64 KiB": Shape("consume", 65_536, prefetch=100),
     "ping": Shape("ping"),
 }
-
-
-def payload_of(size: int) -> dict[str, Any]:
-    """Make a dict like a task's message, whose JSON is about so long."""
-    made: dict[str, Any] = {
-        "id": "0b1f6c1e",
-        "task": "tasks.add",
-        "args": [1, 2.5, None, True],
-        "kwargs": {"name": "ü"},
-    }
-    text = "lorem ipsum "
-    while len(json.dumps(made)) < size:
-        made[f"field {len(made)}"] = {"number": len(made), "text": text * 2}
-    return made
 
 
 def work_of(side: Side, shape: Shape, url: str, count: int) -> Callable[[], list[float]]:
@@ -58,11 +44,10 @@ def work_of(side: Side, shape: Shape, url: str, count: int) -> Callable[[], list
         return []
 
     if shape.kind == "json":
-        payload = payload_of(shape.size)
 
         def publish_json() -> list[float]:
             for _ in range(count):
-                side.publish(payload if side.serializes else json.dumps(payload).encode())
+                side.publish(TABLE if side.serializes else json.dumps(TABLE).encode())
             side.settle()
             return []
 

@@ -12,7 +12,7 @@ class Shape(NamedTuple):
     """What is done with a message."""
 
     kind: str
-    """publish, consume, ping, or json: publish a dict of that many bytes."""
+    """publish, consume, ping, or json: publish a dict (bodies.TABLE)."""
     size: int = 1024
     confirms: str = "off"
     prefetch: int = 1000

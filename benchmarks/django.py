@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bodies import BYTES
 from benchmarks.contenders import dulse_blocking
 from benchmarks.measure import Comparison, Contender, compare
 from benchmarks.report import lines
@@ -23,8 +24,7 @@ from tests.servers.authority import Authority
 from tests.servers.postgresql import PostgreSQL
 from tests.transports.django.databases import added, migrate, postgresql_config, sqlite_config
 
-BODY = b"x" * 1024
-TEXT = BODY.decode()
+TEXT = BYTES.decode()
 BATCH = 100
 
 
@@ -70,7 +70,7 @@ def together(alias: str, count: int) -> tuple[Contender, Contender]:
             with transaction.atomic(using=alias):
                 Order.objects.using(alias).create(what=TEXT)
                 if tell:
-                    producer.publish(BODY)
+                    producer.publish(BYTES)
 
     return (
         Contender("with a message", {"transaction": partial(work, True)}, connection.close, count),
@@ -84,11 +84,11 @@ def comparisons(kind: str, alias: str, apart: str) -> Iterable[Comparison]:
     url = f"django://{alias}"
     yield Comparison(
         f"{kind}: one commit a publish, takes of one",
-        [dulse_blocking.one_by_one(url, BODY, few, prefetch=1), orm(apart, few, 1)],
+        [dulse_blocking.one_by_one(url, BYTES, few, prefetch=1), orm(apart, few, 1)],
     )
     yield Comparison(
         f"{kind}: batches of 100, prefetch 100",
-        [dulse_blocking.in_batches(url, BODY, 5_000), orm(apart, 5_000, BATCH)],
+        [dulse_blocking.in_batches(url, BYTES, 5_000), orm(apart, 5_000, BATCH)],
     )
     yield Comparison(f"{kind}: a row and a message by one commit", together(alias, few))
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from statistics import quantiles
 from typing import IO, Any, cast
 
+from benchmarks.bodies import BYTES
 from benchmarks.contenders import bare_files, dulse_blocking, kombu
 from benchmarks.measure import Comparison, compare, timed
 from benchmarks.report import lines
 from dulse import Connection, Queue
 
-BODY = b"x" * 1024
 QUEUE = "crowd"
 IDLE = 3.0
 """Seconds without a message until a consumer thinks that all have been taken: Kombu's look once in a second."""
@@ -53,9 +53,9 @@ def comparisons(root: Path) -> Iterable[Comparison]:
         url = f"filesystem://{root}/dulse-{name}?durability={durability}"
         batches = prefetch > 1
         make = dulse_blocking.in_batches if batches else dulse_blocking.one_by_one
-        ours = make(url, BODY, 1_000) if batches else dulse_blocking.one_by_one(url, BODY, 300, prefetch=1)
-        peer = kombu.one_by_one("filesystem://", BODY, 300, prefetch=prefetch, options=kombu_options(root / "kombu"))
-        limit = bare_files.singly(root / f"files-{name}", BODY, 300, sync=durability == "full")
+        ours = make(url, BYTES, 1_000) if batches else dulse_blocking.one_by_one(url, BYTES, 300, prefetch=1)
+        peer = kombu.one_by_one("filesystem://", BYTES, 300, prefetch=prefetch, options=kombu_options(root / "kombu"))
+        limit = bare_files.singly(root / f"files-{name}", BYTES, 300, sync=durability == "full")
         yield Comparison(
             f"Files: {'batches of 100' if batches else 'one by one'}, prefetch {prefetch}, durability {durability}",
             [ours, peer, limit],
@@ -128,7 +128,7 @@ def crowd(kind: str, folder: Path, consumers: int, messages: int) -> str:
         importlib.import_module(kind).Queue(QUEUE)(connection.default_channel).declare()
         producer = connection.Producer()
         for _ in range(messages):
-            producer.publish(BODY, routing_key=QUEUE)
+            producer.publish(BYTES, routing_key=QUEUE)
     command = [sys.executable, "-m", "benchmarks.filesystem", "--consume", kind, "--folder", str(folder)]
     crew = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(consumers)
@@ -153,7 +153,7 @@ def backlog(folder: Path, count: int) -> str:
         queue.declare()
         producer = connection.Producer()
         for _ in range(count):
-            producer.publish(BODY[:100], routing_key=QUEUE)
+            producer.publish(BYTES[:100], routing_key=QUEUE)
 
         def get(number: int) -> None:
             for _ in range(number):

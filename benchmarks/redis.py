@@ -16,13 +16,12 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from benchmarks.bodies import BYTES, TABLE
 from benchmarks.contenders import bare_redis, dulse_blocking, kombu
 from benchmarks.measure import Comparison, Contender, compare
 from benchmarks.report import lines
 from dulse import Connection, Queue
 from tests.servers.redis import RedisServer
-
-BODY = b"x" * 1024
 
 
 class Server(RedisServer):
@@ -65,9 +64,9 @@ def comparisons(server: Server) -> Iterable[Comparison]:
     yield Comparison(
         "Redis: one by one, takes of one",
         [
-            flushed(dulse_blocking.one_by_one(database(1), BODY, 3_000, prefetch=1), database(1)),
-            kombu.one_by_one(database(2), BODY, 1_000, prefetch=1),
-            bare_redis.singly(database(3), BODY, 3_000),
+            flushed(dulse_blocking.one_by_one(database(1), BYTES, 3_000, prefetch=1), database(1)),
+            kombu.one_by_one(database(2), BYTES, 1_000, prefetch=1),
+            bare_redis.singly(database(3), BYTES, 3_000),
         ],
         {("publish", "kombu"): 12, ("deliver + ack", "kombu"): 4},
         note="publish: until the server has stored the last one",
@@ -75,9 +74,9 @@ def comparisons(server: Server) -> Iterable[Comparison]:
     yield Comparison(
         "Redis: batches of 100, prefetch 100",
         [
-            flushed(dulse_blocking.in_batches(database(4), BODY, 10_000), database(4)),
-            kombu.one_by_one(database(5), BODY, 1_000, prefetch=100),
-            bare_redis.pipelined(database(6), BODY, 10_000),
+            flushed(dulse_blocking.in_batches(database(4), BYTES, 10_000), database(4)),
+            kombu.one_by_one(database(5), BYTES, 1_000, prefetch=100),
+            bare_redis.pipelined(database(6), BYTES, 10_000),
         ],
         {("publish", "kombu"): 25, ("deliver + ack", "kombu"): 15},
         note="kombu has no batches: one by one",
@@ -85,8 +84,8 @@ def comparisons(server: Server) -> Iterable[Comparison]:
     yield Comparison(
         "Redis: JSON, one by one, prefetch 100",
         [
-            dulse_blocking.decoding(database(7), {"number": 1, "text": "x" * 900}, 5_000),
-            kombu.decoding(database(8), {"number": 1, "text": "x" * 900}, 1_000),
+            dulse_blocking.decoding(database(7), TABLE, 5_000),
+            kombu.decoding(database(8), TABLE, 1_000),
         ],
         {("publish", "kombu"): 12, ("deliver + ack", "kombu"): 15},
     )
@@ -153,7 +152,7 @@ def spent() -> float:
 def backlog(server: Server, number: int, count: int) -> str:
     """Measure taking and acknowledging from a queue of so many messages."""
     url = server.database(number)
-    contender = dulse_blocking.in_batches(url, BODY[:100], count)
+    contender = dulse_blocking.in_batches(url, BYTES[:100], count)
     try:
         contender.works["publish"](count)
         rate = timed(lambda: contender.works["deliver + ack"](1_000), 1_000)

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from benchmarks.bodies import BYTES
 from benchmarks.contenders import bare_sql, dulse_blocking, kombu
 from benchmarks.measure import Comparison, Contender, Work, compare
 from benchmarks.report import lines
@@ -24,8 +25,6 @@ from benchmarks.sql_crowd import backlog, crowd
 from dulse import Connection, Queue
 from tests.servers.authority import Authority
 from tests.servers.postgresql import PostgreSQL
-
-BODY = b"x" * 1024
 
 SQLITE_DURABILITY = "dulse and plain SQL: WAL, synchronous=FULL; kombu: rollback journal, synchronous=FULL"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -83,14 +82,14 @@ def comparisons(server: PostgreSQL, folder: Path) -> Iterable[Comparison]:
 
     def kombus(name: str, prefetch: int) -> Any:
         url = server.url_of(f"kombu_{name}").replace(":", "+psycopg:", 1)
-        return kombu.one_by_one(f"sqla+{url}", BODY, 150, prefetch=prefetch)
+        return kombu.one_by_one(f"sqla+{url}", BYTES, 150, prefetch=prefetch)
 
     yield Comparison(
         "PostgreSQL: one commit a publish, takes of one",
         [
-            dulse_blocking.one_by_one(server.url_of("single"), BODY, 1_000, prefetch=1),
+            dulse_blocking.one_by_one(server.url_of("single"), BYTES, 1_000, prefetch=1),
             kombus("single", 1),
-            bare_sql.postgresql(server.url_of("bare_single"), BODY, 1_000),
+            bare_sql.postgresql(server.url_of("bare_single"), BYTES, 1_000),
         ],
         {("publish", "kombu"): 5, ("deliver + ack", "kombu"): 5},
         note=server.durability(),
@@ -98,9 +97,9 @@ def comparisons(server: PostgreSQL, folder: Path) -> Iterable[Comparison]:
     yield Comparison(
         "PostgreSQL: batches of 100, prefetch 100",
         [
-            dulse_blocking.in_batches(server.url_of("batch"), BODY, 5_000),
+            dulse_blocking.in_batches(server.url_of("batch"), BYTES, 5_000),
             kombus("batch", 100),
-            bare_sql.postgresql(server.url_of("bare_batch"), BODY, 5_000, batch=100),
+            bare_sql.postgresql(server.url_of("bare_batch"), BYTES, 5_000, batch=100),
         ],
         {("publish", "kombu"): 30, ("deliver + ack", "kombu"): 30},
         note=f"{server.durability()}; kombu has no batches: one by one",
@@ -108,9 +107,9 @@ def comparisons(server: PostgreSQL, folder: Path) -> Iterable[Comparison]:
     yield Comparison(
         "SQLite by SQLAlchemy: one commit a publish, takes of one",
         [
-            dulse_blocking.one_by_one(f"sqla+sqlite:///{folder}/dulse.db", BODY, 500, prefetch=1),
-            kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu.db", BODY, 100, prefetch=1),
-            bare_sql.sqlite(folder, BODY, 500),
+            dulse_blocking.one_by_one(f"sqla+sqlite:///{folder}/dulse.db", BYTES, 500, prefetch=1),
+            kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu.db", BYTES, 100, prefetch=1),
+            bare_sql.sqlite(folder, BYTES, 500),
         ],
         {("publish", "kombu"): 4, ("deliver + ack", "kombu"): 4},
         note=SQLITE_DURABILITY,
@@ -118,9 +117,9 @@ def comparisons(server: PostgreSQL, folder: Path) -> Iterable[Comparison]:
     yield Comparison(
         "SQLite by SQLAlchemy: batches of 100, prefetch 100",
         [
-            dulse_blocking.in_batches(f"sqla+sqlite:///{folder}/dulse-batch.db", BODY, 5_000),
-            kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu-batch.db", BODY, 100, prefetch=100),
-            bare_sql.sqlite(folder, BODY, 5_000, batch=100),
+            dulse_blocking.in_batches(f"sqla+sqlite:///{folder}/dulse-batch.db", BYTES, 5_000),
+            kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu-batch.db", BYTES, 100, prefetch=100),
+            bare_sql.sqlite(folder, BYTES, 5_000, batch=100),
         ],
         {("publish", "kombu"): 30, ("deliver + ack", "kombu"): 30},
         note=f"{SQLITE_DURABILITY}; kombu has no batches: one by one",

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import aio_pika
 import uvloop
 
+from benchmarks.bodies import BYTES
 from dulse.aio import Connection, Queue
 
 URL = os.environ.get("DULSE_BENCH_AMQP", "amqp://guest:guest@localhost:5672//")
-BODY = b"x" * 1024
 QUEUE = "dulse.bench.asyncio"
 ROUNDS = 5
 TARGET = 10.0
@@ -48,7 +48,7 @@ async def dulse_side() -> Side:
     producer = connection.Producer(routing_key=QUEUE)
 
     async def publish() -> None:
-        await producer.publish(BODY, delivery_mode=1)
+        await producer.publish(BYTES, delivery_mode=1)
 
     async def consume(count: int) -> None:
         got = 0
@@ -72,7 +72,7 @@ async def pipelined_side() -> Side:
     await connection.default_channel
 
     async def publish() -> None:
-        await producer.publish(BODY, delivery_mode=1)
+        await producer.publish(BYTES, delivery_mode=1)
 
     async def nothing(_: int) -> None:
         return None
@@ -93,7 +93,7 @@ async def aio_pika_side() -> Side:
     exchange = channel.default_exchange
 
     async def publish() -> None:
-        await exchange.publish(aio_pika.Message(BODY), QUEUE)
+        await exchange.publish(aio_pika.Message(BYTES), QUEUE)
 
     async def consume(count: int) -> None:
         got = 0

@@ -7,9 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+from benchmarks.bodies import BYTES
 from dulse.aio import Connection, Consumer, Producer, Queue
-
-BODY = b"x" * 1024
 
 
 def report(folder: Path, share: float) -> Iterable[str]:
@@ -27,16 +26,16 @@ def report(folder: Path, share: float) -> Iterable[str]:
 async def _measure(url: str, count: int) -> list[str]:
     async with Connection(url) as connection:
         producer = Producer(connection, routing_key="bench")
-        await producer.publish(BODY, declare=[Queue("bench")])
+        await producer.publish(BYTES, declare=[Queue("bench")])
 
         async def publish() -> None:
             for _ in range(count):
-                await producer.publish(BODY)
+                await producer.publish(BYTES)
 
         async def publish_in_tasks() -> None:
             async def some() -> None:
                 for _ in range(count // 100):
-                    await producer.publish(BODY)
+                    await producer.publish(BYTES)
 
             await asyncio.gather(*(some() for _ in range(100)))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks.bodies import BYTES
 from benchmarks.contenders import dulse_blocking, kombu, plain
 from benchmarks.measure import Comparison
-
-BODY = b"x" * 1024
 
 
 def comparisons(folder: Path) -> Iterable[Comparison]:
@@ -18,9 +17,9 @@ def comparisons(folder: Path) -> Iterable[Comparison]:
         yield Comparison(
             f"sqlite, durability {durability}: one commit a publish, takes of one",
             [
-                dulse_blocking.one_by_one(url, BODY, 2_000, prefetch=1),
-                kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu-single-{durability}.db", BODY, 150, prefetch=1),
-                plain.sqlite(folder, BODY, 2_000, synchronous=synchronous),
+                dulse_blocking.one_by_one(url, BYTES, 2_000, prefetch=1),
+                kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu-single-{durability}.db", BYTES, 150, prefetch=1),
+                plain.sqlite(folder, BYTES, 2_000, synchronous=synchronous),
             ],
             {
                 ("publish", "kombu"): publish,
@@ -34,10 +33,10 @@ def comparisons(folder: Path) -> Iterable[Comparison]:
             f"sqlite, durability {durability}: batches of 100, prefetch 100",
             [
                 dulse_blocking.in_batches(
-                    f"sqlite:///{folder}/batch-{durability}.db?durability={durability}", BODY, 10_000
+                    f"sqlite:///{folder}/batch-{durability}.db?durability={durability}", BYTES, 10_000
                 ),
-                kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu-batch-{durability}.db", BODY, 150, prefetch=100),
-                plain.sqlite(folder, BODY, 10_000, synchronous=synchronous, batch=100),
+                kombu.one_by_one(f"sqla+sqlite:///{folder}/kombu-batch-{durability}.db", BYTES, 150, prefetch=100),
+                plain.sqlite(folder, BYTES, 10_000, synchronous=synchronous, batch=100),
             ],
             {("publish", "kombu"): 80, ("deliver + ack", "kombu"): 80},
             note=f"dulse and sqlite3: WAL, synchronous={synchronous}; kombu has no batches: one by one",
