@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dulse import errors
+from dulse.broker.arguments import check_consumer_arguments
 from dulse.broker.consumers import decide_consume
 from dulse.broker.intake import Consumer, Window
 from dulse.broker.ledger import Ledger
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _new = tuple.__new__  # half the cost of calling a NamedTuple, on the path of every publish
 
+_CONSUME = "Basic.consume"
 _ACK = "Basic.ack"
 _REJECT = "Basic.reject"
 
@@ -170,7 +172,7 @@ class VirtualChannel:
         timeout: float | None = None,
     ) -> str:
         """Start a consumer; see TransportChannel."""
-        self._check_open("Basic.consume")
+        self._check_open(_CONSUME)
         tag = consumer_tag or f"ctag-{os.urandom(16).hex()}"
         claim = partial(
             decide_consume,
@@ -199,11 +201,11 @@ class VirtualChannel:
             no_ack=no_ack,
             on_delivery=on_delivery,
             on_cancel=on_cancel,
-            priority=(arguments or {}).get("x-priority", 0),
+            priority=check_consumer_arguments(queue, arguments or {}, _CONSUME),
             claim=claim,
         )
         await self._transport.roster.start(consumer, rules, until)
-        self._check_open("Basic.consume")
+        self._check_open(_CONSUME)
         return tag
 
     async def cancel(self, consumer_tag: str, timeout: float | None = None) -> None:
