@@ -23,13 +23,16 @@ PAUSE = 0.3
 
 
 async def woken(connection: Connection, what: Callable[[], Awaitable[Any]]) -> float:
-    """Drain a connection, do something meanwhile, and give the seconds from that until the drain ended."""
+    """Drain a connection, do something meanwhile, and give the seconds from when that was done until the drain ended.
+
+    How long it takes to do it, which may be to wait for the disk, says nothing of how soon others are woken.
+    """
     happened: list[float] = []
 
     async def happen() -> None:
         await sleep(PAUSE)
-        happened.append(monotonic())
         await what()
+        happened.append(monotonic())
 
     doing = spawn(happen, "what happens meanwhile")
     await connection.drain_events(timeout=10)

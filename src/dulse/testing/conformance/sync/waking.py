@@ -24,13 +24,16 @@ PAUSE = 0.3
 
 
 def woken(connection: Connection, what: Callable[[], Any]) -> float:
-    """Drain a connection, do something meanwhile, and give the seconds from that until the drain ended."""
+    """Drain a connection, do something meanwhile, and give the seconds from when that was done until the drain ended.
+
+    How long it takes to do it, which may be to wait for the disk, says nothing of how soon others are woken.
+    """
     happened: list[float] = []
 
     def happen() -> None:
         sleep(PAUSE)
-        happened.append(monotonic())
         what()
+        happened.append(monotonic())
 
     doing = spawn(happen, "what happens meanwhile")
     connection.drain_events(timeout=10)
