@@ -148,7 +148,7 @@ def test_the_default_exchange_cannot_be_bound(catalogue: Catalogue, command: Com
     assert caught.value.code == 403
 
 
-@pytest.mark.parametrize("value", ["some", 1, None])
+@pytest.mark.parametrize("value", ["some", 1, None, ["any"]])
 def test_x_match_must_be_one_of_its_four(catalogue: Catalogue, value: Any) -> None:
     with pytest.raises(errors.PreconditionFailed, match=r"x-match.*all, any, all-with-x"):
         catalogue.run(BindQueue("q", "amq.match", "", {"x-match": value}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -60,14 +61,16 @@ def test_an_alternate_exchange_must_be_a_name(catalogue: Catalogue) -> None:
         catalogue.run(DeclareExchange("x", arguments={"alternate-exchange": 7}))
 
 
-def test_an_unknown_type_is_an_invalid_command(catalogue: Catalogue) -> None:
-    with pytest.raises(errors.CommandInvalid, match=r"unknown exchange type 'topical' .*direct, fanout") as caught:
-        catalogue.run(DeclareExchange("x", "topical"))
+@pytest.mark.parametrize("unknown", ["topical", 7, ["topic"]])
+def test_an_unknown_type_is_an_invalid_command(catalogue: Catalogue, unknown: Any) -> None:
+    named = re.escape(repr(unknown))
+    with pytest.raises(errors.CommandInvalid, match=rf"unknown exchange type {named} .*direct, fanout") as caught:
+        catalogue.run(DeclareExchange("x", unknown))
 
     assert caught.value.code == 503
 
 
-@pytest.mark.parametrize("arguments", [{}, {"x-delayed-type": "none such"}])
+@pytest.mark.parametrize("arguments", [{}, {"x-delayed-type": "none such"}, {"x-delayed-type": ["topic"]}])
 def test_an_exchange_of_delayed_messages_must_say_how_it_routes(
     catalogue: Catalogue, arguments: dict[str, Any]
 ) -> None:

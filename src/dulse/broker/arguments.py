@@ -52,12 +52,7 @@ def check_consumer_arguments(queue: str, arguments: Mapping[str, Any], method: s
 def check_match_argument(exchange: str, arguments: Mapping[str, Any], method: str) -> None:
     """Raise PreconditionFailed (406) unless the x-match of a binding to a headers exchange is one of its four."""
     value = arguments.get("x-match", "all")
-    if value not in {"all", "any", "all-with-x", "any-with-x"}:
-        text = (
-            f"invalid arg 'x-match' for a binding of exchange {exchange!r}: {value!r} is not one of all, any, "
-            "all-with-x, any-with-x"
-        )
-        raise refusals.precondition_failed(text, method)
+    _refuse_if(_is_match(value, arguments), "x-match", f"a binding of exchange {exchange!r}", value, method)
 
 
 def assert_same(subject: str, name: str, current: Any, received: Any, method: str) -> None:
@@ -141,6 +136,8 @@ def _one_of(*values: str) -> _Check:
 
     return check
 
+
+_is_match = _one_of("all", "any", "all-with-x", "any-with-x")
 
 _QUEUE_CHECKS: Mapping[str, _Check] = {
     "x-queue-type": _one_of(*_QUEUE_TYPES),

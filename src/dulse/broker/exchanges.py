@@ -60,7 +60,7 @@ def delete_exchange(command: DeleteExchange, view: View, _owner: str, _unique: s
 
 def check_exchange_type(command: DeclareExchange, method: str) -> None:
     """Raise CommandInvalid (503) for a type that nobody registered."""
-    known = exchange_types() | {DELAYED}
+    known = (*exchange_types(), DELAYED)
     if command.type not in known:
         text = (
             f"unknown exchange type {command.type!r} for exchange {command.exchange!r}; there are "

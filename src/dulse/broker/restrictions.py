@@ -40,7 +40,7 @@ class Restrictions:
     def _check_exchange(self, command: DeclareExchange) -> None:
         wanted: Any = command.arguments.get("x-delayed-type") if command.type == DELAYED else command.type
         offered = self._capabilities.exchange_types
-        if wanted in TYPES_OF_AMQP - offered:
+        if isinstance(wanted, str) and wanted in TYPES_OF_AMQP - offered:
             text = f"exchange {command.exchange!r} is to be of type {wanted!r}, and this store has no such exchanges"
             raise _not_supported(f"{text}: it has {', '.join(sorted(offered))}")
 

@@ -157,9 +157,9 @@ def register_exchange_type(name: str, matcher_factory: MatcherFactory) -> None:
     _factories[name] = matcher_factory
 
 
-def exchange_types() -> frozenset[str]:
-    """Give the names of the types that exist."""
-    return frozenset(_factories)
+def exchange_types() -> tuple[str, ...]:
+    """Give the names of the types that exist, in which anything may be looked for, hashable or not."""
+    return tuple(_factories)
 
 
 def matcher_for(exchange_type: str, bindings: Sequence[BoundTo]) -> Matcher:
