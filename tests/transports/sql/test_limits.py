@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -82,3 +86,35 @@ def test_what_is_forwarded_counts(storage: SQLStorage) -> None:
         storage.forward(leased.token, "owner", [Put(b"x", (Target("dead", max_count=3),), 1)])
 
     assert put(storage, "dead", 1, 3) == [Problem(0, "dead", 2, 0)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+@pytest.mark.parametrize("refuse", [True, False])
+def test_a_signal_handler_may_publish_into_the_queue_that_its_thread_has_locked(
+    storage: SQLStorage, monkeypatch: pytest.MonkeyPatch, refuse: bool
+) -> None:
+    problems: list[Problem] = []
+    calls: list[int] = []
+    count = limits.count
+
+    def interrupted(link: Link, queue: str) -> tuple[int, int]:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGUSR1)
+        return count(link, queue)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        target = Target("work", max_count=2, refuse=refuse)
+        problems.extend(storage.put([Put(b"handler", (target,), 7)], until=time.monotonic() + 60))
+        storage.trim("work", 2, None, "owner", LEASE_MS, until=time.monotonic() + 60)
+
+    monkeypatch.setattr(limits, "count", interrupted)
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    try:
+        assert put(storage, "work", 1, 2, refuse=refuse) == []
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert problems == []
+    assert storage.depth(["work"])[0].ready == 2
+    assert put(storage, "work", 1, 2, refuse=refuse) == [Problem(0, "work", -1) if refuse else Problem(0, "work", 1, 0)]

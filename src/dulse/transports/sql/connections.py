@@ -19,7 +19,7 @@ from dulse import errors
 from dulse.links.interrupters import came_in_between
 from dulse.transports.sql import drivers, underway
 from dulse.transports.sql.dialects import Dialect
-from dulse.transports.sql.failures import is_answer, is_lock_trouble, is_lost, translate
+from dulse.transports.sql.failures import is_answer, is_forbidden, is_lock_trouble, is_lost, translate
 from dulse.transports.sql.link import Link
 from dulse.transports.sql.watch import Watch, Watched
 
@@ -231,6 +231,8 @@ class Connections:
                 self._close_idle()  # the server has ended: they are lost as well
             return False
         self._undo(seat, how)
+        if is_forbidden(error):
+            self._close_idle()  # so that the next call begins a session, or finds the primary server
         return is_lock_trouble(error)
 
     def _undo(self, seat: Seat, how: str) -> None:
@@ -261,6 +263,11 @@ class Connections:
             raise translate(error, self.place, silent=seat.watched.is_cut) from error
         finally:
             self.watch.leave(seat.watched)
+
+    def is_within(self) -> bool:
+        """Tell whether this thread has a transaction of ours open: it waits for its own locks on rows, for ever."""
+        sqlite = self.dialect is not None and self.dialect.is_sqlite  # which undoes it
+        return not sqlite and underway.is_within(self.place)
 
     # -------------------------------------------------------------------------------------------- seats
 
@@ -307,13 +314,17 @@ def _do(
         return _do_alone(seat, error, end, how, work, *arguments, **named)
     if not how:
         return work(link, *arguments, **named)
-    if how == "write":
-        link.run(link.dialect.begin)
-    else:
-        _begin_reading(link)
-    result = work(link, *arguments, **named)
-    link.run("COMMIT")
-    return result
+    underway.enter(seat)
+    try:
+        if how == "write":
+            link.run(link.dialect.begin)
+        else:
+            _begin_reading(link)
+        result = work(link, *arguments, **named)
+        link.run("COMMIT")
+        return result
+    finally:
+        underway.leave(seat)
 
 
 def _do_alone(

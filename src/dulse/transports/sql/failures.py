@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dulse import errors
 
-__all__ = ["is_answer", "is_lock_trouble", "is_lost", "translate"]
+__all__ = ["is_answer", "is_forbidden", "is_lock_trouble", "is_lost", "translate"]
 
 Kind = tuple[type[errors.DulseError], str]
 
@@ -22,7 +22,7 @@ _FULL: Final = (
 _READ_ONLY: Final = (errors.StorageReadOnly, "{place} can only be read: name the primary server: {error}")
 _NO_RIGHTS: Final = (
     errors.StorageReadOnly,
-    "{place}: this user may not do that: it needs the right to create tables, and to read and write them: {error}",
+    "{place}: this user may not do that: it has to be allowed to connect, to create tables, to read and write: {error}",
 )
 _DAMAGED: Final = (
     errors.StorageCorrupt,
@@ -60,8 +60,8 @@ _STATES: Final[dict[str, Kind]] = {
 
 _NUMBERS: Final[dict[int, Kind]] = {
     **dict.fromkeys((1205, 1213, 1317, 3024, 1969), _BUSY),
-    **dict.fromkeys((1044, 1045, 1698, 1251, 2059), _DENIED),
-    **dict.fromkeys((1142, 1143, 1227, 1370), _NO_RIGHTS),
+    **dict.fromkeys((1045, 1698, 1251, 2059), _DENIED),
+    **dict.fromkeys((1044, 1142, 1143, 1227, 1370), _NO_RIGHTS),
     **dict.fromkeys((1146, 1054, 1932), _DAMAGED),
     **dict.fromkeys((1290, 1792, 1836), _READ_ONLY),
     **dict.fromkeys((1114, 1021, 3, 1041), _FULL),
@@ -92,6 +92,7 @@ _SPOKEN: Final[tuple[tuple[str, Kind], ...]] = (
     ("certificate", _NO_TLS),
     ("does not exist", _NO_DATABASE),
     ("is not permitted", _NO_RIGHTS),
+    ("permission denied for", _NO_RIGHTS),
 )
 """What PostgreSQL says, without a code, to those whom it does not let in."""
 
@@ -134,6 +135,14 @@ def is_lost(error: BaseException, connection: Any) -> bool:
     if getattr(connection, "closed", False) or getattr(connection, "broken", False):
         return True
     return _kind(error, connecting=False)[0] is errors.ConnectionLost
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Tell whether a server refused what another connection may do: some rules hold from a session's start to its end.
+
+    So it is with MySQL's rights on a database, and with PostgreSQL's default_transaction_read_only.
+    """
+    return not isinstance(error, sqlite3.Error) and _kind(error, connecting=False)[0] is errors.StorageReadOnly
 
 
 def _kind(error: BaseException, *, connecting: bool) -> Kind:

@@ -23,8 +23,8 @@ PURGE_STEP: Final = 2000
 """Records purged by one transaction."""
 
 MAX_RECORD: Final = 512_000_000
-MAX_RECORD_MYSQL: Final = 12_000_000
-"""Bytes: what MySQL takes in one statement by default (max_allowed_packet), less what escaping may add to text."""
+MAX_RECORD_MYSQL: Final = 8_000_000
+"""Bytes: what MySQL takes in one statement by default (max_allowed_packet): each byte takes two there."""
 
 MOST_GUARDS: Final = 8
 
@@ -117,7 +117,9 @@ class TableStorage:
             elif not targets and park is None:
                 self._connections.once(until, putting.check_guards, guards)
                 return ()
-        return self._connections.write(until, putting.put_all, puts, guards, publisher, park)
+        # A signal's handler would wait for its own thread, if that has locked the same queue.
+        locks = not self._connections.is_within()
+        return self._connections.write(until, putting.put_all, puts, guards, publisher, park, locks=locks)
 
     def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Tell the last number of the publisher named last; every put was decided when it returned."""
@@ -179,8 +181,8 @@ class TableStorage:
     ) -> Sequence[Leased]:
         """Take and lease heads until the queue is within both limits."""
         limits = Target(queue, max_count=max_count, max_bytes=max_bytes)
-        if not putting.has_limit(limits):
-            return ()
+        if not putting.has_limit(limits) or self._connections.is_within():
+            return ()  # within another call of this thread: the next `put` has it done
         taker = Taker(owner, lease_ms, next(self._numbers))
         taken, known = self._connections.write(until, taking.trim, limits, limit, taker)
         if not known:

@@ -1,7 +1,8 @@
-"""What the calling thread is in the middle of, where a database has one writer at a time.
+"""What the calling thread is in the middle of.
 
 A signal's handler, or a finalizer, may use the storage while its own thread has a transaction open. On SQLite it would
 wait for a lock that nobody can give back before it returns: so that transaction is undone, and done again afterwards.
+Elsewhere that concerns rows only, and `is_within` tells who should do without a lock on one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 from dulse.transports.sql.link import Link
 
-__all__ = ["Step", "begin_again", "enter", "has_begun", "leave", "undo"]
+__all__ = ["Step", "begin_again", "enter", "has_begun", "is_within", "leave", "undo"]
 
 
 class Step(Protocol):
@@ -48,6 +49,11 @@ def enter(step: Step) -> None:
 def leave(step: Step) -> None:
     """Know that it is over."""
     _here.steps.discard(step)
+
+
+def is_within(place: str) -> bool:
+    """Tell whether this thread has a transaction of ours open in a database."""
+    return any(step.place == place and step.process == os.getpid() for step in list(_here.steps))
 
 
 def undo(place: str) -> Sequence[Step]:
