@@ -114,6 +114,17 @@ def test_what_was_consumed_as_json_can_be_published_again(
     assert (after.payload, after.headers, after.properties) == (before.payload, before.headers, before.properties)
 
 
+@pytest.mark.parametrize("document", [r'"\ud800"', r'{"a\udc00":1}', "1e400", "[-1e999, 1.5]", "NaN"])
+def test_json_that_few_can_write_is_published_again_as_it_was(
+    run: Any, connection: Connection, work: str, document: str
+) -> None:
+    connection.Producer().publish(document, routing_key=work, content_type="application/json", content_encoding="utf-8")
+    records = run("consume", work, "-f", "json").stdout_bytes
+    run("publish", "-f", "records", input=records)
+    (after,) = connection.manager.peek(work)
+    assert after.body == document.encode()
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -123,6 +134,7 @@ def test_what_was_consumed_as_json_can_be_published_again(
         ('{"body": "", "body_base64": ""}', "is no record"),
         ('{"body": "", "colour": 1}', "has the field 'colour'"),
         ('{"body": 1}', "has body of type int: it must be of type str"),
+        (r'{"body": "\ud800"}', "has a body that is no text"),
         ('{"body_base64": "?"}', "has a body_base64 that is not base64"),
         ('{"body": "", "headers": []}', "has headers of type list"),
         ('{"body": "", "properties": {"priority": true}}', "has priority of type bool"),

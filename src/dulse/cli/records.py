@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -55,13 +56,20 @@ def _body(message: Message[Any]) -> dict[str, Any]:
         text = body.decode()
         if message.content_type != JSON:
             return {"body": text}
-        return {"body": json.loads(text, parse_constant=_refuse)}
+        return {"body": json.loads(text, parse_constant=_refuse, parse_float=_finite)}
     except ValueError:
         return {"body_base64": base64.b64encode(body).decode("ascii")}
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(number: str) -> float:
+    found = float(number)
+    if math.isinf(found):
+        raise ValueError(f"{number} is no number that could be written again")
+    return found
 
 
 def read_record(line: bytes) -> tuple[Any, dict[str, Any]]:
@@ -94,8 +102,12 @@ def _read_body(record: Mapping[str, Any], content_type: str) -> bytes:
             raise Failed(f"has a body_base64 that is not base64: {error}") from error
     body = record["body"]
     if content_type == JSON:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return bytes(_typed(body, str, "body").encode())
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="backslashreplace")  # half of a surrogate pair, whose escape in Python is JSON's
+    try:
+        return bytes(_typed(body, str, "body").encode())
+    except UnicodeEncodeError as error:
+        raise Failed(f"has a body that is no text ({error}): give its bytes as body_base64") from error
 
 
 def _properties(given: Mapping[str, Any]) -> dict[str, Any]:
