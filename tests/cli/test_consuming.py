@@ -114,7 +114,10 @@ def test_what_was_consumed_as_json_can_be_published_again(
     assert (after.payload, after.headers, after.properties) == (before.payload, before.headers, before.properties)
 
 
-@pytest.mark.parametrize("document", [r'"\ud800"', r'{"a\udc00":1}', "1e400", "[-1e999, 1.5]", "NaN"])
+@pytest.mark.parametrize(
+    "document",
+    [r'"\ud800"', r'{"a\udc00":1}', "1e400", "[-1e999, 1.5]", "NaN", pytest.param("[" * 5000 + "]" * 5000, id="deep")],
+)
 def test_json_that_few_can_write_is_published_again_as_it_was(
     run: Any, connection: Connection, work: str, document: str
 ) -> None:
@@ -129,6 +132,7 @@ def test_json_that_few_can_write_is_published_again_as_it_was(
     ("line", "words"),
     [
         ("{", "is not JSON"),
+        pytest.param("[" * 5000 + "]" * 5000, "is not JSON", id="deep"),
         ("[]", "is no record"),
         ("{}", "is no record"),
         ('{"body": "", "body_base64": ""}', "is no record"),

@@ -19,6 +19,9 @@ from dulse.codecs import dumps, loads
 
 JSON = "application/json"
 
+UNREADABLE = (ValueError, RecursionError)
+"""What is raised by a text that is not JSON, or nested too deeply for us."""
+
 _TEXTS = frozenset(
     {"content_type", "content_encoding", "correlation_id", "reply_to", "message_id", "type", "user_id", "app_id"}
 )
@@ -57,7 +60,7 @@ def _body(message: Message[Any]) -> dict[str, Any]:
         if message.content_type != JSON:
             return {"body": text}
         return {"body": json.loads(text, parse_constant=_refuse, parse_float=_finite)}
-    except ValueError:
+    except UNREADABLE:
         return {"body_base64": base64.b64encode(body).decode("ascii")}
 
 
@@ -76,7 +79,7 @@ def read_record(line: bytes) -> tuple[Any, dict[str, Any]]:
     """Read such a line: the body, and arguments of `publish`. Failed says what is wrong with it."""
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise Failed(f"is not JSON: {error}") from error
     if not isinstance(record, dict) or ("body" in record) == ("body_base64" in record):
         raise Failed("is no record: it must be an object with either body or body_base64")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from dulse.cli.failures import Failed
-from dulse.cli.records import read_record
+from dulse.cli.records import UNREADABLE, read_record
 
 STDIN = "-"
 CHUNK = 1 << 16
@@ -44,7 +44,7 @@ def parse_json(line: bytes) -> Item | None:
         return None
     try:
         json.loads(line)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise Failed(f"is not JSON: {error}") from error
     return Item(line, {"content_type": "application/json", "content_encoding": "utf-8"})
 
