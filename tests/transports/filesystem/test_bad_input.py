@@ -246,3 +246,51 @@ def test_a_folder_that_disappears_is_told(storage: FilesystemStorage, tmp_path: 
         put(storage, b"lost")
     with pytest.raises(errors.StorageError, match="was deleted or replaced"):
         storage.sweep()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 48, b"no header at all", None])
+def test_a_broken_header_is_written_anew_from_what_is_there(tmp_path: Path, damage: bytes | None) -> None:
+    storage = FilesystemStorage(tmp_path / "broker")
+    storage.open(10)
+    for _ in range(2):  # so that the log is begun anew once, and tells of a queue that was dropped and made again
+        for number in range(12):
+            storage.change({}, {("x/e", "a"): str(number) + "x" * 100_000}, ["q"])
+    put(storage, b"first")
+    storage.close(5)
+    if damage is None:
+        (tmp_path / "broker" / "header").unlink()
+    else:
+        (tmp_path / "broker" / "header").write_bytes(damage)
+
+    storage.open(10)
+
+    assert storage.read(["x/e"])["x/e"].values["a"].startswith("11x")
+    assert taken(storage) == [b"first"]
+    storage.change({}, {("x/e", "a"): "12"})
+    assert storage.read(["x/e"])["x/e"].values == {"a": "12"}
+    storage.close(5)
+
+
+@pytest.mark.parametrize("damage", [b"garbage" * 100, b"", None])
+def test_a_broken_log_of_the_topology_is_named(tmp_path: Path, damage: bytes | None) -> None:
+    log = tmp_path / "broker" / "catalogue.0"
+    with Connection(f"filesystem://{tmp_path}/broker") as connection:
+        Queue("work")(connection.default_channel).declare()
+        connection.Producer().publish("kept", routing_key="work")
+    whole = log.read_bytes()
+    if damage is None:
+        log.unlink()
+    else:
+        log.write_bytes(damage)
+
+    with Connection(f"filesystem://{tmp_path}/broker") as connection:
+        producer = connection.Producer()
+        for _ in range(2):
+            with pytest.raises(errors.StorageCorrupt, match=r"catalogue\.0 is (damaged at byte 0|gone).*restore it"):
+                producer.publish("refused", routing_key="work")
+
+        log.write_bytes(whole)
+
+        message = Queue("work")(connection.default_channel).get(no_ack=True)
+        assert message is not None
+        assert message.payload == "kept"

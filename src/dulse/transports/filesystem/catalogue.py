@@ -12,7 +12,7 @@ from dulse import errors
 from dulse.links.clocks import wall_ms
 from dulse.model.records import Group, Parts, Revision
 from dulse.transports.filesystem.header import Header
-from dulse.transports.filesystem.place import write_all, write_whole
+from dulse.transports.filesystem.place import ANY_NUMBER, write_all, write_whole
 
 __all__ = ["Catalogue", "Line"]
 
@@ -49,28 +49,53 @@ class Catalogue:
         self._groups, self._epoch, self._end, self._last, self._values = {}, -1, 0, 0, 0
 
     def catch_up(self, epoch: int, end: int) -> None:
-        """Read what others have written up to there."""
+        """Read what others have written up to there. Raises StorageCorrupt if it is not there any more."""
         if epoch != self._epoch:
-            self._reopen(epoch)
+            self._reopen(epoch, is_new=not (epoch or end))
+        self._read_up_to(end)
         if end > self._end:
-            lines, stop = self._lines(self._end, end)
-            for line in lines:
-                self._apply(line)
-            self._end = max(self._end, stop)
+            raise self._damaged(f"{self._path}.{epoch} is damaged at byte {self._end}")
 
-    def recover(self, header: Header) -> list[str]:
-        """Find the true end of the log after somebody died; gives the queues that were dropped beyond the old end."""
-        self.catch_up(header.epoch, header.end)
-        lines, end = self._lines(self._end, os.fstat(self._descriptor).st_size)
+    def _read_up_to(self, end: int) -> list[Line]:
+        if end <= self._end:
+            return []
+        lines, stop = self._lines(self._end, min(end, os.fstat(self._descriptor).st_size))
         for line in lines:
             self._apply(line)
-        self._end = header.end = end
-        os.ftruncate(self._descriptor, end)
+        self._end = max(self._end, stop)
+        return lines
+
+    def _damaged(self, text: str) -> Exception:
+        rest = "the log of queues and bindings: restore it, or begin a new broker in another folder"
+        return errors.make(errors.StorageCorrupt, f"{text}, {rest}; messages are files in queues/ beside it")
+
+    def recover(self, header: Header) -> list[str]:
+        """Find the true end of the log after somebody died; gives the queues that were dropped beyond the old end.
+
+        A header that tells of no log is lost, or is no header: the log that there is holds, with nothing beyond it.
+        """
+        if not (header.boot and os.path.exists(f"{self._path}.{header.epoch}")):
+            header.epoch, header.end = self._newest(), ANY_NUMBER
+        if header.epoch != self._epoch:
+            self._reopen(header.epoch, is_new=True)
+        self._read_up_to(header.end)
+        lines = self._read_up_to(ANY_NUMBER)
+        header.end = self._end
+        os.ftruncate(self._descriptor, self._end)
         return [queue for line in lines for queue in line["d"]]
 
-    def _reopen(self, epoch: int) -> None:
+    def _newest(self) -> int:
+        folder, _, name = self._path.rpartition("/")
+        ends = [each.removeprefix(f"{name}.") for each in os.listdir(folder) if each.startswith(f"{name}.")]
+        return max((int(end) for end in ends if end.isdecimal()), default=0)
+
+    def _reopen(self, epoch: int, *, is_new: bool) -> None:
         self.close()
-        self._descriptor = os.open(f"{self._path}.{epoch}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = f"{self._path}.{epoch}"
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if is_new else 0), 0o600)
+        except FileNotFoundError as error:
+            raise self._damaged(f"{path} is gone") from error
         self._epoch = epoch
 
     def _lines(self, start: int, end: int) -> tuple[list[Line], int]:
