@@ -164,6 +164,34 @@ def test_a_savepoint_takes_its_messages_with_it(connection: Connection, engine: 
     assert waiting(connection) == ["kept"]
 
 
+def test_a_savepoint_takes_the_messages_of_those_within_it_as_well(connection: Connection, engine: Engine) -> None:
+    with engine.begin() as session, session.begin_nested():
+        publish(connection, "first", session)
+        outer = session.begin_nested()
+        publish(connection, "taken back", session)
+        with session.begin_nested():
+            publish(connection, "taken back, too", session)
+        outer.rollback()
+        publish(connection, "second", session)
+
+    assert waiting(connection) == ["first", "second"]
+
+
+async def test_a_savepoint_of_asyncio_takes_its_messages_with_it(url: str, connection: Connection) -> None:
+    connection.release()
+    async with dulse.aio.Connection(f"sqla+{url}") as broker, async_session(url) as session:
+        producer = broker.Producer(exchange="orders")
+        await producer.publish("kept", routing_key="paid", session=session)
+        outer = await session.begin_nested()
+        async with session.begin_nested():
+            await producer.publish("taken back", routing_key="paid", session=session)
+        await outer.rollback()
+        await session.commit()
+
+    with Connection(f"sqla+{url}") as again:
+        assert waiting(again) == ["kept"]
+
+
 def test_a_waiting_consumer_is_woken_by_the_callers_commit(connection: Connection, url: str, engine: Engine) -> None:
     found: list[Any] = []
     is_ready = threading.Event()
