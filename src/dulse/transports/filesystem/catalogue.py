@@ -66,7 +66,7 @@ class Catalogue:
         return lines
 
     def _damaged(self, text: str) -> Exception:
-        rest = "the log of queues and bindings: restore it, or begin a new broker in another folder"
+        rest = "the log of the topology: restore it, or begin a new broker in another folder"
         return errors.make(errors.StorageCorrupt, f"{text}, {rest}; messages are files in queues/ beside it")
 
     def recover(self, header: Header) -> list[str]:
