@@ -249,7 +249,7 @@ class Channel(TopologyVerbs):
 def total(timeout: float | None, confirm_timeout: float | None) -> float | None:
     """Join the seconds for sending and for the broker's answer; None where neither is given."""
     for name, seconds in (("timeout", timeout), ("confirm_timeout", confirm_timeout)):
-        if seconds is not None and not seconds > 0:
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
             words = f"{name} must be more than 0 seconds, not {seconds!r}: leave it out for the transport's default"
             raise errors.make(errors.InvalidArgument, words)
     if timeout is None or confirm_timeout is None:

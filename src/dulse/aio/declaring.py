@@ -8,6 +8,7 @@ from typing import Any
 from dulse.aio.bound import ChannelBound
 from dulse.aio.contracts import Anchor
 from dulse.model.entities import ExchangeDescription, QueueDescription
+from dulse.model.mistakes import mistaken
 
 
 def is_declared(entity: ExchangeDescription | QueueDescription, known: Container[Hashable]) -> bool:
@@ -21,6 +22,8 @@ async def declare_once(entity: ExchangeDescription | QueueDescription, channel: 
     An entity that may vanish by itself (auto_delete, expires) is declared each time. A queue without a name gets the
     one that the broker made up.
     """
+    if not isinstance(entity, ExchangeDescription | QueueDescription):
+        raise mistaken("what is to be declared", entity, "an exchange or queue")
     target = await channel.default_channel
     known = target.client.declared_entities
     if is_declared(entity, known):

@@ -13,6 +13,8 @@ from dulse.aio.channel import Channel
 from dulse.aio.contracts import Client
 from dulse.aio.entity import Exchange, Queue
 from dulse.aio.message import Message
+from dulse.model.entities import QueueDescription
+from dulse.model.mistakes import check_timeout, mistaken
 
 __all__ = ["SimpleBuffer", "SimpleQueue"]
 
@@ -61,9 +63,7 @@ class SimpleBase:
         """
         if not block:
             return await self.get_nowait()
-        if timeout is not None and not timeout >= 0:
-            text = f"timeout is {timeout} seconds: give 0 or more, or None to wait until there is a message"
-            raise errors.make(errors.InvalidArgument, text)
+        check_timeout(timeout, "to wait until there is a message")
         deadline = None if timeout is None else monotonic() + timeout
         await self._consume()
         while not self.buffer:
@@ -198,8 +198,10 @@ class SimpleQueue(SimpleBase):
             arguments = {**self.queue_args, **(queue_args or {})}
             options = {**self.queue_opts, **(queue_opts or {})}
             queue: Queue[Any] = Queue(name, exchange, name, queue_arguments=arguments, **options)
-        else:
+        elif isinstance(name, QueueDescription):
             queue = name
+        else:
+            raise mistaken("name", name, "a Queue or the name of one")
         client = channel.client if isinstance(channel, Channel) else channel
         producer = client.Producer(
             channel, queue.exchange, routing_key=queue.routing_key, serializer=serializer, compression=compression

@@ -262,10 +262,9 @@ class SerializerRegistry:
 
 
 def _refuse_text(accept: object) -> None:
-    if isinstance(accept, str):
-        raise errors.make(
-            errors.InvalidArgument, f"accept takes a list of names or content types, not the text {accept!r}"
-        )
+    if isinstance(accept, str) or not isinstance(accept, Iterable):
+        text = f"accept takes a list of names or content types, not the {type(accept).__name__} {accept!r}"
+        raise errors.make(errors.InvalidArgument, text)
 
 
 def _encode_error(encoding: Encoding, data: Any, error: Exception) -> Exception:

@@ -26,6 +26,7 @@ from dulse.model.delivery_modes import (
 )
 from dulse.model.descriptions import Attributes, Description
 from dulse.model.entity_options import Arguments, ExchangeOptions, QueueOptions, split_options
+from dulse.model.mistakes import listed, mistaken
 from dulse.model.names import check_name
 from dulse.model.queue_limits import LIMITS, number, queue_arguments
 
@@ -40,6 +41,8 @@ def name_of(entity: ExchangeDescription | QueueDescription | str | None) -> str:
     """Give the name of an exchange or queue that may be given by name already; none is the default exchange's."""
     if entity is None or isinstance(entity, str):
         return entity or ""
+    if not isinstance(entity, ExchangeDescription | QueueDescription):
+        raise mistaken("exchange or queue", entity, "one, or a name")
     return entity.name
 
 
@@ -170,6 +173,14 @@ class BindingDescription(Description):
         return f"<binding: {self}>"
 
 
+def _checked_bindings(given: Any) -> set[BindingDescription]:
+    bindings = listed("bindings", given, "a list of bindings")
+    for each in bindings:
+        if not isinstance(each, BindingDescription):
+            raise mistaken("each of the bindings", each, "a binding")
+    return set(bindings)
+
+
 class QueueDescription(Description):
     """A queue: its properties, its limits, and the bindings through which it gets messages.
 
@@ -236,13 +247,15 @@ class QueueDescription(Description):
         self.name = check_name("queue", name or self.name)
         self.routing_key = check_name("routing key", routing_key or key or self.routing_key)
         self.on_declared = on_declared
-        self.bindings = set(bindings or ())
+        self.bindings = _checked_bindings(bindings or ())
         if isinstance(exchange, list | tuple | set | frozenset):
-            self.bindings.update(exchange)
+            self.bindings |= _checked_bindings(exchange)
         elif isinstance(exchange, str):
             self.exchange = self.exchange_class(exchange)
         elif isinstance(exchange, ExchangeDescription):
             self.exchange = exchange
+        elif exchange is not None:
+            raise mistaken("exchange", exchange, "an Exchange, its name, or a list of bindings")
         elif self.exchange is None:
             self.exchange = self.exchange_class()
         if self.bindings:

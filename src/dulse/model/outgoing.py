@@ -8,6 +8,7 @@ from typing import Any
 from dulse import errors
 from dulse.model.headers import check_headers
 from dulse.model.message import Properties
+from dulse.model.milliseconds import milliseconds
 from dulse.model.names import check_name
 from dulse.model.queue_limits import HIGHEST_PRIORITY
 
@@ -66,11 +67,21 @@ def compose(
         composed["headers"] = snapshot(headers)
     reply_to = composed.get("reply_to")
     if reply_to is not None and not isinstance(reply_to, str):
-        composed["reply_to"] = reply_to.name
+        composed["reply_to"] = getattr(reply_to, "name", reply_to)
     for name, value in composed.items():
-        if type(value) is str and len(value) > _SURELY_SHORT and name in _SHORT:
+        if name in _SHORT and (type(value) is not str or len(value) > _SURELY_SHORT):
             check_name(f"property {name}", value)
     return composed
+
+
+def write_times(
+    properties: dict[str, Any], headers: dict[str, Any], expiration: float | None, delay: float | None
+) -> None:
+    """Write seconds as the milliseconds that brokers read: a property, and a header."""
+    if expiration is not None:
+        properties["expiration"] = str(milliseconds("expiration", expiration))
+    if delay is not None:
+        headers["x-delay"] = milliseconds("delay", delay)
 
 
 def _unknown(properties: Mapping[str, Any]) -> Exception:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dulse import errors
 from dulse.model.milliseconds import milliseconds
+from dulse.model.mistakes import table
 
 HIGHEST_PRIORITY = 255
 _LARGEST = 2**63 - 1
@@ -54,7 +55,7 @@ def queue_arguments(
     arguments: Mapping[str, Any] | None, limits: Mapping[str, Any], subject: str = "a queue's"
 ) -> dict[str, Any]:
     """Join arguments and limits given by name; a named limit wins. InvalidArgument, beginning with `subject`."""
-    joined = dict(arguments or {})
+    joined = table(f"{subject} arguments", arguments)
     for name, value in limits.items():
         if value is not None:
             argument, convert = LIMITS[name]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from dulse import errors
+from dulse.model.mistakes import listed
 
 _MASK = "**"
 _HIGHEST_PORT = 65535
@@ -114,7 +115,7 @@ def split_urls(urls: str | Iterable[str]) -> list[str]:
 
     Raises InvalidURL when there is none, or when a semicolon seems to belong to a password.
     """
-    texts = [urls] if isinstance(urls, str) else list(urls)
+    texts = [urls] if isinstance(urls, str) else listed("the broker", urls, "a URL or a list of them")
     pieces = [piece.strip() for text in texts for piece in text.split(";")]
     found = [piece for piece in pieces if piece]
     if not found:

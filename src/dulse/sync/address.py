@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dulse.drivers import find_driver
+from dulse.model.mistakes import table
 from dulse.model.parameters import Parameters, parse_url
 from dulse.model.urls import split_urls
 from dulse.policy.clocks import Clock, SystemClock
@@ -82,7 +83,7 @@ class BrokerAddress:
             "ssl": ssl,
             "transport": transport,
             "connect_timeout": connect_timeout,
-            "transport_options": dict(transport_options or {}),
+            "transport_options": table("transport_options", transport_options),
             "login_method": login_method,
             "uri_prefix": uri_prefix,
             "heartbeat": heartbeat,

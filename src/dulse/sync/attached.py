@@ -42,4 +42,9 @@ class Attached:
         """Wrap `call` so that it is repeated after reconnecting; where `retry` is off it stays as it is."""
         if not retry:
             return call
-        return cast("F", self._client().ensure(self, call, **(policy or {})))
+        client = self._client()
+        try:
+            return cast("F", client.ensure(self, call, **(policy or {})))
+        except TypeError as error:
+            text = f"retry_policy must be a mapping of arguments that Connection.ensure takes: {error}"
+            raise errors.make(errors.InvalidArgument, text) from error

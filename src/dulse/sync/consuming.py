@@ -14,6 +14,7 @@ from dulse.codecs import prepare_accept_content
 from dulse.links.waiting.sync import eagerly
 from dulse.model.entities import QueueDescription, name_of
 from dulse.model.generic import Payload
+from dulse.model.mistakes import check_callable, listed
 from dulse.sync.attached import Attached
 from dulse.sync.channel import Channel
 from dulse.sync.contracts import Client, OnMessage
@@ -73,12 +74,15 @@ class Consumer(Attached, Generic[Payload]):
         self.channel: Channel | None = channel if isinstance(channel, Channel) else None
         if isinstance(queues, QueueDescription | str):  # a text is refused whole, not letter by letter
             queues = [queues]
-        self.queues = list(queues or ())
+        check_callable(on_message=on_message, on_decode_error=on_decode_error)
+        self.queues = listed("queues", queues or (), "a Queue, or a list of them")
         self.no_ack = self.no_ack if no_ack is None else no_ack
         if auto_declare is not None:
             self.auto_declare = auto_declare
         given = getattr(type(self), "callbacks", ()) if callbacks is None else callbacks
-        self.callbacks = given if isinstance(given, list) and callbacks is not None else list(given)
+        self.callbacks = given if isinstance(given, list) else listed("callbacks", given, "a list of callables")
+        for callback in self.callbacks:
+            check_callable(callback=callback)
         self.on_message = on_message or self.on_message
         self.on_decode_error = on_decode_error or self.on_decode_error
         self.accept = prepare_accept_content(self.accept if accept is None else accept)

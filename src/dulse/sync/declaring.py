@@ -7,6 +7,7 @@ from collections.abc import Container, Hashable
 from typing import Any
 
 from dulse.model.entities import ExchangeDescription, QueueDescription
+from dulse.model.mistakes import mistaken
 from dulse.sync.bound import ChannelBound
 from dulse.sync.contracts import Anchor
 
@@ -22,6 +23,8 @@ def declare_once(entity: ExchangeDescription | QueueDescription, channel: Anchor
     An entity that may vanish by itself (auto_delete, expires) is declared each time. A queue without a name gets the
     one that the broker made up.
     """
+    if not isinstance(entity, ExchangeDescription | QueueDescription):
+        raise mistaken("what is to be declared", entity, "an exchange or queue")
     target = channel.default_channel
     known = target.client.declared_entities
     if is_declared(entity, known):

@@ -15,9 +15,9 @@ from dulse.model.entities import ExchangeDescription, QueueDescription
 from dulse.model.generic import Payload
 from dulse.model.listeners import OnReturn
 from dulse.model.message import Outgoing, Properties
-from dulse.model.milliseconds import milliseconds
+from dulse.model.mistakes import check_callable, check_timeout, listed, mistaken, table
 from dulse.model.names import check_name
-from dulse.model.outgoing import compose
+from dulse.model.outgoing import compose, write_times
 from dulse.sync.attached import Attached
 from dulse.sync.batching import DEFAULT_BATCH_SIZE, Batch, open_batch
 from dulse.sync.channel import Channel, total
@@ -31,6 +31,7 @@ __all__ = ["DEFAULT_BATCH_SIZE", "Consumer", "Exchange", "Producer", "Queue"]
 
 Entities = Sequence[ExchangeDescription | QueueDescription]
 _MODES = {1, 2}
+_TO_DECLARE = "a list of exchanges and queues"
 _REMEMBERED = 256
 _SURELY_SHORT = 63
 
@@ -60,6 +61,7 @@ class Producer(Attached, Generic[Payload]):
         compression: str | None = None,
         on_return: OnReturn | None = None,
     ) -> None:
+        check_callable(on_return=on_return)
         self.exchange = _exchange(exchange or getattr(type(self), "exchange", None))
         self.routing_key = routing_key or self.routing_key
         self.serializer = serializer or self.serializer
@@ -119,13 +121,15 @@ class Producer(Attached, Generic[Payload]):
         """
         default = self.exchange
         target = default if not exchange or isinstance(exchange, str) else exchange
-        mode = delivery_mode or target.delivery_mode or 2
+        try:
+            name, mode = target.name, delivery_mode or target.delivery_mode or 2
+            carried = dict(headers) if headers else {}
+        except (AttributeError, TypeError, ValueError):
+            table("headers", headers)
+            raise mistaken("exchange", exchange, "an Exchange or the name of one") from None
         properties["delivery_mode"] = mode if mode in _MODES else delivery_mode_number(mode)
-        if expiration is not None:
-            properties["expiration"] = str(milliseconds("expiration", expiration))
-        carried = dict(headers) if headers else {}
-        if delay is not None:
-            carried["x-delay"] = milliseconds("delay", delay)
+        if expiration is not None or delay is not None:
+            write_times(properties, carried, expiration, delay)
         written: Any = body
         if content_type:
             written, content_type, content_encoding, _ = encode(body, None, None, content_type, content_encoding)
@@ -140,7 +144,7 @@ class Producer(Attached, Generic[Payload]):
             if default is not self._default or default.name is not self._default_name:
                 self._learn(default)
             if self._default_key is not None and self._default_key not in self._declared:
-                declare = [*(declare or ()), default]
+                declare = [*listed("declare", declare or (), _TO_DECLARE), default]
         send = self._retried(self._publish, retry, retry_policy) if retry else self._publish
         if session is not None:  # tracers that take the place of _publish know nothing of it
             send = partial(send, session=session)
@@ -154,7 +158,7 @@ class Producer(Attached, Generic[Payload]):
             self.routing_key if routing_key is None else routing_key,
             mandatory,
             immediate,
-            exchange if isinstance(exchange, str) and exchange else target.name,
+            exchange if isinstance(exchange, str) and exchange else name,
             declare,
             timeout,
             confirm_timeout,
@@ -282,6 +286,7 @@ class Producer(Attached, Generic[Payload]):
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until the broker has answered for all that was published, and raise what went wrong with it."""
+        check_timeout(timeout, "for the transport's default")
         if self._link is not None and self._link.is_open:
             self._link.flush(timeout)
 
@@ -301,7 +306,9 @@ class Producer(Attached, Generic[Payload]):
         return self._retried(self._declare_once, retry, retry_policy)(entity)
 
     def _declare_all(self, entities: Entities) -> None:
-        for entity in entities:
+        for entity in listed("declare", entities, _TO_DECLARE):
+            if not isinstance(entity, ExchangeDescription | QueueDescription):
+                raise mistaken("each of declare", entity, "an exchange or queue")
             if not is_declared(entity, self._declared):
                 self._declare_once(entity)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from dulse import errors
 from dulse.links.waiting.sync import Event, Mutex, eagerly
+from dulse.model.mistakes import check_timeout
 from dulse.policy.pooling import Actions, Closed, Create, Give, PoolState, Refuse, Waiter
 from dulse.sync.lifetimes import lifetimes
 
@@ -89,8 +90,7 @@ class Resource(ABC, Generic[R]):
         if self.preload or self._overdue:
             self._catch_up()
             self._preload()
-        if timeout is not None and timeout < 0:
-            raise errors.make(errors.InvalidArgument, f"timeout is {timeout} seconds: give 0 or more, or None for 30")
+        check_timeout(timeout, "for 30")
         event = Event()
         waiter: Waiter[R] = Waiter(event.set)
         outcome: Give[R] | Create | Closed | Refuse | None
@@ -266,6 +266,6 @@ class Resource(ABC, Generic[R]):
 
 def checked_limit(limit: int | None) -> int | None:
     """Give a limit back if it is one."""
-    if isinstance(limit, bool) or (limit is not None and limit < 0):
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
         raise errors.make(errors.InvalidArgument, f"limit is {limit!r}: give a number of members, or None for no limit")
     return limit

@@ -10,6 +10,8 @@ from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from dulse import errors
+from dulse.model.entities import QueueDescription
+from dulse.model.mistakes import check_timeout, mistaken
 from dulse.sync.channel import Channel
 from dulse.sync.contracts import Client
 from dulse.sync.entity import Exchange, Queue
@@ -62,9 +64,7 @@ class SimpleBase:
         """
         if not block:
             return self.get_nowait()
-        if timeout is not None and not timeout >= 0:
-            text = f"timeout is {timeout} seconds: give 0 or more, or None to wait until there is a message"
-            raise errors.make(errors.InvalidArgument, text)
+        check_timeout(timeout, "to wait until there is a message")
         deadline = None if timeout is None else monotonic() + timeout
         self._consume()
         while not self.buffer:
@@ -199,8 +199,10 @@ class SimpleQueue(SimpleBase):
             arguments = {**self.queue_args, **(queue_args or {})}
             options = {**self.queue_opts, **(queue_opts or {})}
             queue: Queue[Any] = Queue(name, exchange, name, queue_arguments=arguments, **options)
-        else:
+        elif isinstance(name, QueueDescription):
             queue = name
+        else:
+            raise mistaken("name", name, "a Queue or the name of one")
         client = channel.client if isinstance(channel, Channel) else channel
         producer = client.Producer(
             channel, queue.exchange, routing_key=queue.routing_key, serializer=serializer, compression=compression
