@@ -294,3 +294,18 @@ def test_a_broken_log_of_the_topology_is_named(tmp_path: Path, damage: bytes | N
         message = Queue("work")(connection.default_channel).get(no_ack=True)
         assert message is not None
         assert message.payload == "kept"
+
+
+def test_a_batch_with_more_names_than_a_file_may_have_is_written_to_several(
+    storage: FilesystemStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dulse.transports.filesystem.records.MOST_NAMES", 7)
+    queues = ["one", "two", "three"]
+    bodies = [b"%d" % number for number in range(10)]
+
+    storage.put([Put(body, [Target(queue) for queue in queues], len(body)) for body in bodies])
+
+    assert [taken(storage, queue) for queue in queues] == [bodies] * 3
+    files = [path for path in (tmp_path / "broker" / "leased").rglob("*") if path.is_file()]
+    assert sorted(path.stat().st_nlink for path in files)[-30:] == [6] * 30
+    assert names(tmp_path / "broker" / "writing") == []

@@ -104,6 +104,13 @@ class Line:
 
     # ------------------------------------------------------------------------------------------- records
 
+    def next_place(self) -> int:
+        """Give the place behind all others, once."""
+        counters = self.change()
+        place = counters.next_place
+        counters.next_place = place + 1
+        return place
+
     def place_of(self, entry: Entry) -> str:
         """Give the path at which a ready record stands, and make its folder."""
         self._ensure(entry)

@@ -1,10 +1,10 @@
-"""Putting records into the folder: the bytes in one file, a name of it in every queue."""
+"""Putting records into the folder: their bytes in a file, and a name of it in every queue."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -12,6 +12,7 @@ from dulse.links.clocks import wall_ms
 from dulse.model.records import Guard, Problem, Put, Target, Token
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.journal import Plan
+from dulse.transports.filesystem.line import Line
 from dulse.transports.filesystem.names import Entry
 from dulse.transports.filesystem.place import sync_folder, write_all
 from dulse.transports.filesystem.step import Step
@@ -23,13 +24,14 @@ MOST_NAMES: Final = 10_000
 """Of one file: the file systems that allow the fewest allow some 32,000."""
 
 
-class Pack:
-    """The bytes of the records of one step, in a file that has no name in a queue yet."""
+class _File:
+    """The bytes of some records, in a file that has no name in a queue yet."""
 
     def __init__(self, broker: Broker, puts: Sequence[Put]) -> None:
         self.path = f"{broker.place.writing}/{os.getpid()}-{os.urandom(8).hex()}"
         self.paths: list[str] = []
         """The names that it has got."""
+        self.count = len(puts)
         self._durable = broker.durable
         self._names_follow = broker.place.names_follow
         is_spare = len(puts) == 1 and len(puts[0].targets) == 1 and broker.spares.take(self.path)
@@ -43,12 +45,14 @@ class Pack:
 
     def discard(self) -> None:
         """Delete what got no name."""
-        self.close()
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
 
     def sync_bytes(self) -> None:
-        """Wait until the bytes are on the disk, before what they were made of goes."""
+        """Wait until the bytes are on the disk."""
         if self._durable:
             os.fsync(self._descriptor)
 
@@ -61,6 +65,20 @@ class Pack:
                     with contextlib.suppress(FileNotFoundError):  # all of it was taken meanwhile
                         sync_folder(folder)
 
+    def name(self, step: Step, paths: list[str], unlinks: Sequence[str] = ()) -> None:
+        """Get these names, and take others away."""
+        if len(paths) == 1 and not unlinks:
+            os.rename(self.path, paths[0])
+        elif paths or unlinks:
+            step.carry_out(Plan(self.path if paths else "", paths, list(unlinks)))
+        self.paths += paths
+
+    def take_names_away(self) -> None:
+        """Have none of the names that it has got, under the same lock."""
+        for path in self.paths:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
     def _folders(self) -> set[str]:
         """Give those with a name of the file, and those above that may be new, too, where they don't follow either."""
         found = {os.path.dirname(path) for path in self.paths}
@@ -68,11 +86,72 @@ class Pack:
             found |= {os.path.dirname(folder) for folder in found}
         return found
 
-    def close(self) -> None:
-        """Let go of the file."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+
+class Pack:
+    """The bytes of the records of one step: one file, or as many as give no file more than MOST_NAMES."""
+
+    def __init__(self, broker: Broker, puts: Sequence[Put]) -> None:
+        self._files: list[_File] = []
+        try:
+            for part in _parts(puts):
+                self._files.append(_File(broker, part))
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Delete what got no name."""
+        for file in self._files:
+            file.discard()
+
+    def sync_bytes(self) -> None:
+        """Wait until the bytes are on the disk, before what they were made of goes."""
+        for file in self._files:
+            file.sync_bytes()
+
+    def sync(self) -> None:
+        """Wait until bytes and names are on the disk."""
+        for file in self._files:
+            file.sync()
+
+    def parts(self, puts: Sequence[Put]) -> Iterator[tuple[_File, Sequence[tuple[int, Put]]]]:
+        """Give each file with the puts whose bytes it has and their numbers; targets may be others than at first."""
+        numbered = list(enumerate(puts))
+        first = 0
+        for file in self._files:
+            yield file, numbered[first : first + file.count]
+            first += file.count
+
+    def name(self, step: Step, names: Sequence[tuple[_File, list[str]]], unlinks: Sequence[str]) -> None:
+        """Give the files their names, and take others away at the last, so that a kill loses nothing.
+
+        On a failure (full disk) nothing is done.
+        """
+        *ahead, (last, its_paths) = names
+        try:
+            for file, paths in ahead:
+                file.name(step, paths)
+            last.name(step, its_paths, unlinks)
+        except OSError:
+            for file, _ in ahead:
+                file.take_names_away()
+            raise
+
+
+def _parts(puts: Sequence[Put]) -> Iterator[Sequence[Put]]:
+    """Split what would give one file more than MOST_NAMES; a single put that does is the file system's to refuse."""
+    if sum([len(put.targets) for put in puts]) <= MOST_NAMES:
+        yield puts
+        return
+    part: list[Put] = []
+    names = 0
+    for put in puts:
+        if part and names + len(put.targets) > MOST_NAMES:
+            yield part
+            part, names = [], 0
+        part.append(put)
+        names += len(put.targets)
+    yield part
 
 
 def write_records(
@@ -81,34 +160,31 @@ def write_records(
     """Give a pack's records their names, and take other names away; tells which queues are at their limit."""
     problems: list[Problem] = []
     checked: dict[str, tuple[int, Target]] = {}
-    paths: list[str] = []
-    now, offset, rings = wall_ms(), 0, False
-    names = sum(len(put.targets) for put in puts)
-    for index, put in enumerate(puts):
-        length, checksum = len(put.payload), crc32(put.payload)
-        for target in put.targets:
-            line = step.make_line(target.queue)
-            if limited and has_limit(target):
-                if target.refuse and excess(step, target, 1, put.size) != (0, 0):
-                    problems.append(Problem(index, target.queue, -1))
-                    continue
-                if not target.refuse:
-                    checked[target.queue] = index, target
-            counters = line.change()
-            since = now + target.delay_ms
-            dies = None if target.ttl_ms is None else since + target.ttl_ms
-            place = counters.next_place
-            counters.next_place = place + 1
-            entry = Entry(place, target.priority, since, dies, 0, offset, length, put.size, names, checksum)
-            if target.delay_ms:
-                paths.append(step.delay(line, entry, since, fresh=True))
-            else:
-                paths.append(line.place_of(entry))
-                line.added(entry, at_the_end=True)
-                step.soon_ends(dies)
-                rings = True
-        offset += length
-    _name(step, pack, paths, unlinks)
+    named: list[tuple[_File, list[str]]] = []
+    now, rings = wall_ms(), False
+    for file, part in pack.parts(puts):
+        paths: list[str] = []
+        offset = 0
+        names = sum([len(put.targets) for _, put in part])
+        for index, put in part:
+            length, checksum = len(put.payload), crc32(put.payload)
+            for target in put.targets:
+                line = step.make_line(target.queue)
+                if limited and has_limit(target):
+                    if target.refuse and excess(step, target, 1, put.size) != (0, 0):
+                        problems.append(Problem(index, target.queue, -1))
+                        continue
+                    if not target.refuse:
+                        checked[target.queue] = index, target
+                since = now + target.delay_ms
+                dies = None if target.ttl_ms is None else since + target.ttl_ms
+                place = line.next_place()
+                entry = Entry(place, target.priority, since, dies, 0, offset, length, put.size, names, checksum)
+                paths.append(_place(step, line, entry, is_delayed=target.delay_ms > 0))
+                rings = rings or not target.delay_ms
+            offset += length
+        named.append((file, paths))
+    pack.name(step, named, unlinks)
     if rings:
         step.broker.ring()
     for queue, (index, target) in checked.items():
@@ -116,6 +192,16 @@ def write_records(
         if over != (0, 0):
             problems.append(Problem(index, queue, *over))
     return problems
+
+
+def _place(step: Step, line: Line, entry: Entry, *, is_delayed: bool) -> str:
+    """Count a record where it is to stand, and give its path there."""
+    if is_delayed:
+        return step.delay(line, entry, entry.since, fresh=True)
+    path = line.place_of(entry)
+    line.added(entry, at_the_end=True)
+    step.soon_ends(entry.dies)
+    return path
 
 
 def forward(step: Step, moves: Sequence[Move], owner: str, guards: Sequence[Guard], pack: Pack) -> list[Token]:
@@ -136,14 +222,6 @@ def forward(step: Step, moves: Sequence[Move], owner: str, guards: Sequence[Guar
         raise StaleTopology(stale)
     write_records(step, puts, pack, paths, limited=False)
     return lost
-
-
-def _name(step: Step, pack: Pack, paths: list[str], unlinks: Sequence[str]) -> None:
-    if len(paths) == 1 and not unlinks:
-        os.rename(pack.path, paths[0])
-    elif paths or unlinks:
-        step.carry_out(Plan(pack.path if paths else "", paths, list(unlinks)))
-    pack.paths += paths
 
 
 def has_limit(target: Target) -> bool:

@@ -24,12 +24,9 @@ def promote(step: Step, limit: int) -> list[str]:
         if line is None:
             os.unlink(each.path)
             continue
-        counters = line.change()
         entry = each.entry
         if each.fresh:
-            place = counters.next_place
-            counters.next_place = place + 1
-            entry = entry._replace(place=place)
+            entry = entry._replace(place=line.next_place())
         os.rename(each.path, line.place_of(entry))
         line.added(entry, at_the_end=each.fresh)
         step.soon_ends(entry.dies)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from dulse.links.polling import READABLE, poller
 from dulse.transports.sql import drivers, looking
 from dulse.transports.sql.connections import Connections, Seat
 from dulse.transports.sql.failures import translate
@@ -82,13 +82,13 @@ class Waiter:
 
     def sleep(self, seconds: float) -> bool:
         """Sleep until something is heard, or rung (True)."""
-        poll = select.poll()
-        poll.register(self.reader, select.POLLIN)
+        poll = poller()
+        poll.register(self.reader, READABLE)
         if self._seat is not None:
             if self._news or drivers.heard(self._seat.connection):
                 self._news.clear()
                 return False
-            poll.register(self._seat.connection.fileno(), select.POLLIN)
+            poll.register(self._seat.connection.fileno(), READABLE)
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             events = poll.poll(left * 1000 + 1)
