@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +15,9 @@ import pytest
 
 import dulse
 from dulse import errors
+from dulse.testing.killing import Child
 from dulse.transports.redis.sharded.places import prefixes, shard_of
+from dulse.transports.redis.sync.shard import Shard
 from tests.servers.redis_cluster import RedisCluster
 from tests.transports.redis.test_failover import patiently, replicated
 from tests.transports.redis.test_kills import QUICK, check
@@ -99,6 +104,84 @@ def test_the_master_of_one_shard_is_killed_under_publish_and_consume(redis_clust
                 except (TimeoutError, errors.OperationalError):
                     continue
     assert len(found) < len(wanted) + 100
+
+
+def dies(*_arguments: Any, **_options: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def change_and_die(where: str, url: str, options: dict[str, Any], change: Callable[[dulse.Channel], Any]) -> None:
+    """Have a process change the topology that is killed when home has noted it, or one more shard knows."""
+    step = getattr(Shard, where)
+
+    def take_the_last_step(*arguments: Any, **named: Any) -> None:
+        step(*arguments, **named)
+        dies()
+
+    def run() -> None:
+        with dulse.Connection(url, transport_options=options) as connection:
+            channel = connection.default_channel
+            setattr(Shard, where, take_the_last_step)
+            change(channel)
+
+    assert Child(run).wait(30) == -signal.SIGKILL
+
+
+def bodies(queue: Any) -> list[Any]:
+    return [message.payload for message in iter(lambda: queue.get(no_ack=True), None)]
+
+
+@pytest.mark.parametrize("where", ["commit", "apply"])
+def test_what_home_has_noted_is_carried_out_by_others_where_who_asked_for_it_is_killed(
+    redis_cluster: RedisCluster, where: str
+) -> None:
+    options = {"prefix": fresh(), "shards": SHARDS}
+    names = queues_of_each_shard()
+    exchange = dulse.Exchange("shop", type="fanout")
+    with dulse.Connection(redis_cluster.url, transport_options=options) as connection:
+        queues = [dulse.Queue(name, exchange)(connection.default_channel) for name in names]
+        for queue in queues:
+            queue.declare()
+        producer = connection.Producer(exchange=exchange)
+        producer.publish("before")
+        for queue in queues:
+            change_and_die(where, redis_cluster.url, options, partial(delete, queue.name))
+        for queue in queues:
+            with pytest.raises(errors.NotFound):
+                connection.channel().queue_declare(queue.name, passive=True)
+
+        for queue in queues:
+            change_and_die(where, redis_cluster.url, options, partial(declare, queue.name))
+        for queue in queues:
+            queue.bind_to(exchange)
+        producer.publish("after")
+
+        assert [bodies(queue) for queue in queues] == [["after"]] * SHARDS
+
+
+def test_a_queue_that_was_sealed_by_somebody_who_was_killed_takes_messages_on(redis_cluster: RedisCluster) -> None:
+    options = {"prefix": fresh(), "shards": SHARDS}
+    name = queues_of_each_shard()[1]
+    with dulse.Connection(redis_cluster.url, transport_options=options) as connection:
+        queue = dulse.Queue(name)(connection.default_channel)
+        queue.declare()
+        producer = connection.Producer(routing_key=name)
+        producer.publish("one")
+        assert bodies(queue) == ["one"]
+
+        change_and_die("seal", redis_cluster.url, options, partial(delete, name, if_empty=True))
+        producer.publish("two")
+        producer.flush()
+
+        assert bodies(queue) == ["two"]
+
+
+def delete(name: str, channel: dulse.Channel, *, if_empty: bool = False) -> None:
+    channel.queue_delete(name, if_empty=if_empty)
+
+
+def declare(name: str, channel: dulse.Channel) -> None:
+    channel.queue_declare(name, durable=True)
 
 
 def publish(producer: Any, names: list[str], numbers: range) -> None:
