@@ -20,20 +20,6 @@ from tests.servers.postgresql import PostgreSQL
 SECRET = "s3cret"
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
-def server(request: pytest.FixtureRequest) -> PostgreSQL | MariaDB:
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, PostgreSQL | MariaDB)
-    return found
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest, server: PostgreSQL | MariaDB) -> str:
-    found = request.getfixturevalue(f"{type(server).__name__.lower()}_url")
-    assert isinstance(found, str)
-    return found
-
-
 def opened(url: str) -> SQLStorage:
     storage = SQLStorage(url)
     storage.open(10)

@@ -19,20 +19,6 @@ PATIENCE = 60.0
 WORK = Queue("work")
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
-def server(request: pytest.FixtureRequest) -> PostgreSQL | MariaDB:
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, PostgreSQL | MariaDB)
-    return found
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest, server: PostgreSQL | MariaDB) -> str:
-    found = request.getfixturevalue(f"{type(server).__name__.lower()}_url")
-    assert isinstance(found, str)
-    return found
-
-
 def published(connection: Connection, ident: int, give_up: float) -> None:
     """Publish until it works."""
     while True:

@@ -24,20 +24,6 @@ WORST = b"'\\\0"
 """What a driver may have to escape."""
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
-def server(request: pytest.FixtureRequest) -> PostgreSQL | MariaDB:
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, PostgreSQL | MariaDB)
-    return found
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest, server: PostgreSQL | MariaDB) -> str:
-    found = request.getfixturevalue(f"{type(server).__name__.lower()}_url")
-    assert isinstance(found, str)
-    return found
-
-
 @contextmanager
 def opened(url: str) -> Iterator[SQLStorage]:
     storage = SQLStorage(url)
