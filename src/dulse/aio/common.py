@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any, ClassVar, Protocol
 
 from dulse import errors
+from dulse.aio.attached import client_of
 from dulse.aio.channel import Channel
 from dulse.aio.connection import Connection
 from dulse.aio.connection_pools import ConnectionPool
@@ -126,7 +127,7 @@ class _Place:
 
 def declaration_cached(entity: Exchange | Queue[Any], channel: Channel | Client) -> bool:
     """Tell whether the connection has declared an exchange or queue since it connected."""
-    client = channel.client if isinstance(channel, Channel) else channel
+    client = client_of(channel)
     return is_declared(entity, client.declared_entities)
 
 
@@ -141,7 +142,7 @@ async def maybe_declare(
     place = _Place(await entity.channel if channel is None else channel)
     if not retry:
         return await declare_once(entity, place.channel)
-    client = place.channel.client if isinstance(place.channel, Channel) else place.channel
+    client = client_of(place.channel)
 
     async def declare() -> bool:
         return await declare_once(entity, place.channel)

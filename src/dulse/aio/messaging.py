@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from dulse import errors
-from dulse.aio.attached import Attached
+from dulse.aio.attached import Attached, client_of
 from dulse.aio.batching import DEFAULT_BATCH_SIZE, Batch, open_batch
 from dulse.aio.channel import Channel, total
 from dulse.aio.consuming import Consumer
@@ -335,9 +335,8 @@ class Producer(Attached, Generic[Payload]):
     def revive(self, channel: Channel | Client) -> None:
         """Move to another channel or connection, as after a reconnect; nothing is sent before the next message."""
         self._move_to(channel)
-        client = channel.client if isinstance(channel, Channel) else channel
         self._leave_channel()
-        self._declared = client.declared_entities
+        self._declared = client_of(channel).declared_entities
         self.exchange = self.exchange.bind(channel)
 
     async def _attach(self) -> Channel:

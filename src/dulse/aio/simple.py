@@ -9,6 +9,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from dulse import errors
+from dulse.aio.attached import client_of
 from dulse.aio.channel import Channel
 from dulse.aio.contracts import Client
 from dulse.aio.entity import Exchange, Queue
@@ -202,7 +203,7 @@ class SimpleQueue(SimpleBase):
             queue = name
         else:
             raise mistaken("name", name, "a Queue or the name of one")
-        client = channel.client if isinstance(channel, Channel) else channel
+        client = client_of(channel)
         producer = client.Producer(
             channel, queue.exchange, routing_key=queue.routing_key, serializer=serializer, compression=compression
         )

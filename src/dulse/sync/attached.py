@@ -7,10 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from dulse import errors
+from dulse.model.mistakes import mistaken
 from dulse.sync.channel import Channel
 from dulse.sync.contracts import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def client_of(channel: Channel | Client) -> Client:
+    """Give the Connection of a channel, or the Connection that stands for one; raise InvalidArgument for all else."""
+    if isinstance(channel, Channel):
+        return channel.client
+    if not hasattr(type(channel), "default_channel"):  # asked of the type: asking the Connection would open one
+        raise mistaken("channel", channel, "a Channel or a Connection")
+    return channel
 
 
 class Attached:
@@ -32,7 +42,7 @@ class Attached:
 
     def _move_to(self, channel: Channel | Client) -> None:
         """Take another channel or connection; a channel of our own Connection leaves us bound to that."""
-        if not isinstance(channel, Channel) or channel.client is not self._anchor:
+        if client_of(channel) is not self._anchor:
             self._anchor = channel
 
     def _current_channel(self) -> Channel:

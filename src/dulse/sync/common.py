@@ -17,6 +17,7 @@ from dulse import errors
 from dulse.codecs import registry
 from dulse.model.descriptions import Attributes
 from dulse.model.entities import ExchangeDescription
+from dulse.sync.attached import client_of
 from dulse.sync.channel import Channel
 from dulse.sync.connection import Connection
 from dulse.sync.connection_pools import ConnectionPool
@@ -126,7 +127,7 @@ class _Place:
 
 def declaration_cached(entity: Exchange | Queue[Any], channel: Channel | Client) -> bool:
     """Tell whether the connection has declared an exchange or queue since it connected."""
-    client = channel.client if isinstance(channel, Channel) else channel
+    client = client_of(channel)
     return is_declared(entity, client.declared_entities)
 
 
@@ -141,7 +142,7 @@ def maybe_declare(
     place = _Place(entity.channel if channel is None else channel)
     if not retry:
         return declare_once(entity, place.channel)
-    client = place.channel.client if isinstance(place.channel, Channel) else place.channel
+    client = client_of(place.channel)
 
     def declare() -> bool:
         return declare_once(entity, place.channel)

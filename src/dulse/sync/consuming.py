@@ -89,11 +89,11 @@ class Consumer(Attached, Generic[Payload]):
         self.prefetch_count = self.prefetch_count if prefetch_count is None else prefetch_count
         self.tag_prefix = tag_prefix or ""
         self.expansion_limit = self.expansion_limit if expansion_limit is None else expansion_limit
-        self._anchor = channel
         self._active: dict[str, tuple[str, bool | None]] = {}
         self._inbox: Inbox[Payload] | None = None
         self._started = False
         if channel is not None:
+            self._move_to(channel)
             eagerly(self._ready)
 
     # --------------------------------------------------------------------------------------------------- channel

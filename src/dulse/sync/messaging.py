@@ -18,7 +18,7 @@ from dulse.model.message import Outgoing, Properties
 from dulse.model.mistakes import check_callable, check_timeout, listed, mistaken, table
 from dulse.model.names import check_name
 from dulse.model.outgoing import compose, write_times
-from dulse.sync.attached import Attached
+from dulse.sync.attached import Attached, client_of
 from dulse.sync.batching import DEFAULT_BATCH_SIZE, Batch, open_batch
 from dulse.sync.channel import Channel, total
 from dulse.sync.consuming import Consumer
@@ -336,9 +336,8 @@ class Producer(Attached, Generic[Payload]):
     def revive(self, channel: Channel | Client) -> None:
         """Move to another channel or connection, as after a reconnect; nothing is sent before the next message."""
         self._move_to(channel)
-        client = channel.client if isinstance(channel, Channel) else channel
         self._leave_channel()
-        self._declared = client.declared_entities
+        self._declared = client_of(channel).declared_entities
         self.exchange = self.exchange.bind(channel)
 
     def _attach(self) -> Channel:

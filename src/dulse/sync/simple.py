@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from dulse import errors
 from dulse.model.entities import QueueDescription
 from dulse.model.mistakes import check_timeout, mistaken
+from dulse.sync.attached import client_of
 from dulse.sync.channel import Channel
 from dulse.sync.contracts import Client
 from dulse.sync.entity import Exchange, Queue
@@ -203,7 +204,7 @@ class SimpleQueue(SimpleBase):
             queue = name
         else:
             raise mistaken("name", name, "a Queue or the name of one")
-        client = channel.client if isinstance(channel, Channel) else channel
+        client = client_of(channel)
         producer = client.Producer(
             channel, queue.exchange, routing_key=queue.routing_key, serializer=serializer, compression=compression
         )

@@ -11,6 +11,8 @@ import pytest
 from dulse import errors
 from dulse.sync.connection import Connection
 from dulse.sync.entity import Queue
+from dulse.sync.messaging import Consumer, Producer
+from dulse.sync.simple import SimpleQueue
 
 NUMBER: Any = 5
 FRACTION: Any = 1.5
@@ -63,6 +65,9 @@ def test_a_publish_that_cannot_be_meant_is_refused_by_name(url: str, wrong: dict
         (lambda: Connection("memory://", transport_options=NUMBER), "transport_options must be a mapping"),
         (lambda: Connection("memory://").Pool(TEXT), "limit is 'x': give a number"),
         (lambda: Connection("memory://").ChannelPool(FRACTION), "limit is 1.5: give a number"),
+        (lambda: Producer(NUMBER), "channel must be a Channel or a Connection, not of type int"),
+        (lambda: Consumer(NUMBER, []), "channel must be a Channel or a Connection, not of type int"),
+        (lambda: SimpleQueue(NUMBER, "q"), "channel must be a Channel or a Connection, not of type int"),
         (lambda: Connection("memory://").Producer(on_return=TEXT), "on_return must be callable, not of type str"),
     ],
 )
