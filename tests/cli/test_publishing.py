@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ def test_a_message_gets_its_headers_and_properties(run: Any, connection: Connect
     assert message.headers == {"tone": "a=b", "size": 7}
     assert message.content_type == "text/x"
     found = {name: message.properties[name] for name in ("message_id", "timestamp", "delivery_mode", "expiration")}
-    assert found == {"message_id": "m1", "timestamp": 12, "delivery_mode": 1, "expiration": "60000"}
+    stamp = datetime(1970, 1, 1, 0, 0, 12, tzinfo=UTC)
+    assert found == {"message_id": "m1", "timestamp": stamp, "delivery_mode": 1, "expiration": "60000"}
 
 
 def test_priority_and_delay_are_heeded(run: Any, connection: Connection) -> None:

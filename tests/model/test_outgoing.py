@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -42,6 +43,26 @@ def test_a_queue_to_reply_to_becomes_its_name() -> None:
 def test_a_priority_out_of_range_is_refused(priority: object) -> None:
     with pytest.raises(errors.InvalidArgument, match="from 0 to 255"):
         compose({}, priority)  # type: ignore[arg-type]
+
+
+MINUTE = datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [60, 60.9, MINUTE.replace(tzinfo=None, microsecond=999_999), MINUTE.astimezone(timezone(timedelta(hours=1)))],
+)
+def test_a_timestamp_is_the_whole_second_in_utc(timestamp: object) -> None:
+    found = compose({"timestamp": timestamp})["timestamp"]
+    assert (found, found.tzinfo) == (MINUTE, UTC)
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["60", [60], True, -1, 2**64, float("nan"), float("inf"), datetime.min.replace(tzinfo=UTC)]
+)
+def test_what_is_no_time_from_1970_on_is_refused(timestamp: object) -> None:
+    with pytest.raises(errors.InvalidArgument, match="timestamp must be a datetime from 1970 on"):
+        compose({"timestamp": timestamp})
 
 
 def test_a_header_that_no_broker_carries_is_refused_with_its_path() -> None:

@@ -11,6 +11,7 @@ from dulse.model.message import Properties
 from dulse.model.milliseconds import milliseconds
 from dulse.model.names import check_name
 from dulse.model.queue_limits import HIGHEST_PRIORITY
+from dulse.model.timestamps import whole_second
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -50,8 +51,8 @@ def compose(
 ) -> Properties:
     """Put properties together, leaving out those that are None.
 
-    `reply_to` may be a queue. Raises InvalidArgument for an unknown name, a priority out of range and a text over 255
-    bytes, and EncodeError for a header that no broker can carry.
+    `reply_to` may be a queue, and `timestamp` seconds since 1970. Raises InvalidArgument for an unknown name, a
+    priority or time out of range and a text over 255 bytes, and EncodeError for a header that no broker can carry.
     """
     if not properties.keys() <= _ANY:
         raise _unknown(properties)
@@ -68,6 +69,8 @@ def compose(
     reply_to = composed.get("reply_to")
     if reply_to is not None and not isinstance(reply_to, str):
         composed["reply_to"] = getattr(reply_to, "name", reply_to)
+    if "timestamp" in composed:
+        composed["timestamp"] = whole_second(composed["timestamp"])
     for name, value in composed.items():
         if name in _SHORT and (type(value) is not str or len(value) > _SURELY_SHORT):
             check_name(f"property {name}", value)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from dulse import errors
 from dulse.broker import envelope, tables
 from dulse.model.message import Record
+from dulse.model.timestamps import LAST_SECOND, whole_second
 
 __all__ = ["body_size", "to_kombu", "to_record"]
 
@@ -29,8 +30,8 @@ _TEXTS: Final = (
     "app_id",
     "cluster_id",
 )
-_NUMBERS: Final = ("delivery_mode", "priority", "timestamp")
-"""Properties that both have under one name."""
+_NUMBERS: Final = ("delivery_mode", "priority")
+"""Properties that both have under one name; `timestamp` is a number to Kombu's users."""
 
 
 def to_kombu(payload: bytes) -> bytes:
@@ -41,6 +42,9 @@ def to_kombu(payload: bytes) -> bytes:
     """
     exchange, routing_key, properties, body = envelope.unpack(payload)
     others = {name: properties[name] for name in (*_TEXTS, *_NUMBERS) if properties.get(name) is not None}
+    stamp = properties.get("timestamp")
+    if isinstance(stamp, datetime):
+        others["timestamp"] = int(stamp.timestamp())
     written = {
         "body": b64encode(body).decode("ascii"),
         "content-encoding": properties.get("content_encoding"),
@@ -92,6 +96,9 @@ def _record(found: Mapping[str, Any]) -> Record:
     for name in _NUMBERS:
         if isinstance(given.get(name), int):
             properties[name] = given[name]
+    stamp = given.get("timestamp")
+    if isinstance(stamp, int) and 0 <= stamp <= LAST_SECOND:
+        properties["timestamp"] = whole_second(stamp)
     return Record(str(info.get("exchange") or ""), str(info.get("routing_key") or ""), properties, _body(found, given))
 
 

@@ -33,6 +33,19 @@ def test_what_json_lacks_is_text_for_kombu() -> None:
     assert found["headers"] == {"raw": "é", "at": "2026-01-02T00:00:00+00:00"}
 
 
+def test_a_timestamp_is_a_number_for_kombu_and_a_time_for_ours() -> None:
+    record = Record("", "", {"timestamp": datetime(1970, 1, 1, 0, 1, tzinfo=UTC)}, b"")
+    written = to_kombu(pack(record))
+    assert json.loads(written)["properties"]["timestamp"] == 60
+    assert unpack(to_record(written)) == record
+
+
+def test_a_timestamp_of_kombu_that_no_calendar_holds_is_left_out() -> None:
+    written = json.loads(to_kombu(pack(Record("", "", {"priority": 1}, b"body"))))
+    written["properties"]["timestamp"] = 1_795_443_555_262
+    assert unpack(to_record(json.dumps(written).encode())) == Record("", "", {"priority": 1}, b"body")
+
+
 def test_each_message_has_a_tag_of_its_own() -> None:
     payload = pack(Record("", "", {}, b""))
     tags = {json.loads(to_kombu(payload))["properties"]["delivery_tag"] for _ in range(3)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from dulse.aio.entity import Exchange
 from dulse.testing.conformance import case
 from dulse.testing.conformance.aio.broker import Broker
@@ -17,6 +19,17 @@ async def as_given(broker: Broker) -> None:
     assert {name: message.properties.get(name) for name in given} == given
     assert not {"expiration", "timestamp", "user_id", "cluster_id"} & message.properties.keys()
     await message.ack()
+
+
+@case("a timestamp arrives as a time in UTC, to the second, whether a time or a number was given")
+async def timestamp(broker: Broker) -> None:
+    queue = await broker.queue()
+    noon = datetime(2026, 1, 2, 12, 0, 0, 500_000, tzinfo=UTC)
+    for given in (noon, noon.replace(tzinfo=None), noon.timestamp()):
+        await broker.send(queue, "message", timestamp=given)
+        message = await take(queue)
+        assert message.properties["timestamp"] == noon.replace(microsecond=0)
+        await message.ack()
 
 
 @case("messages are persistent unless producer or exchange say otherwise")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from dulse.sync.entity import Exchange
 from dulse.testing.conformance import case
 from dulse.testing.conformance.sync.broker import Broker
@@ -18,6 +20,17 @@ def as_given(broker: Broker) -> None:
     assert {name: message.properties.get(name) for name in given} == given
     assert not {"expiration", "timestamp", "user_id", "cluster_id"} & message.properties.keys()
     message.ack()
+
+
+@case("a timestamp arrives as a time in UTC, to the second, whether a time or a number was given")
+def timestamp(broker: Broker) -> None:
+    queue = broker.queue()
+    noon = datetime(2026, 1, 2, 12, 0, 0, 500_000, tzinfo=UTC)
+    for given in (noon, noon.replace(tzinfo=None), noon.timestamp()):
+        broker.send(queue, "message", timestamp=given)
+        message = take(queue)
+        assert message.properties["timestamp"] == noon.replace(microsecond=0)
+        message.ack()
 
 
 @case("messages are persistent unless producer or exchange say otherwise")
