@@ -9,7 +9,6 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import copy
-from functools import cached_property
 from types import UnionType
 from typing import Any, ClassVar
 
@@ -87,6 +86,7 @@ class Mailbox:
         self.unclaimed: defaultdict[str, deque[Any]] = defaultdict(deque)
         self._collecting: set[str] = set()
         self._producer_pool = producer_pool
+        self._pool: Any = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace!r} on {self.connection!r}>"
@@ -250,10 +250,20 @@ class Mailbox:
         else:
             yield Producer(channel, auto_declare=False)
 
-    @cached_property
+    @property
     def producer_pool(self) -> Any:
-        """The pool of producers, if there is one; deleting the attribute has it asked for again."""
-        return self._producer_pool() if callable(self._producer_pool) else self._producer_pool
+        """The pool of producers, if there is one; deleting the attribute, known or not, has it asked for again."""
+        if self._pool is None:
+            self._pool = self._producer_pool() if callable(self._producer_pool) else self._producer_pool
+        return self._pool
+
+    @producer_pool.setter
+    def producer_pool(self, pool: Any) -> None:
+        self._pool = pool
+
+    @producer_pool.deleter
+    def producer_pool(self) -> None:
+        self._pool = None
 
     async def _channel(self, channel: Channel | Client | None) -> Channel:
         place = channel or self.connection

@@ -295,6 +295,16 @@ async def test_a_pool_of_producers_may_be_given_or_a_way_to_it(url: str) -> None
             assert mailbox.producer_pool is pool
 
 
+async def test_a_mailbox_may_be_told_to_forget_a_pool_of_producers_that_it_never_asked_for() -> None:
+    # A forked child does so, whatever its parent has done (Celery's does).
+    asked = []
+    mailbox = Mailbox("app", producer_pool=lambda: asked.append("asked"))
+    del mailbox.producer_pool
+    assert asked == []
+    assert mailbox.producer_pool is None
+    assert asked == ["asked"]
+
+
 async def test_a_node_belongs_to_a_mailbox() -> None:
     with pytest.raises(errors.InvalidArgument, match="needs a mailbox"):
         Node("worker")
