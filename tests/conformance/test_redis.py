@@ -37,3 +37,14 @@ class TestCluster(ConformanceSuite):
     @pytest.fixture
     def broker_url(self, redis_cluster: RedisCluster) -> str:
         return redis_cluster.url
+
+
+@pytest.mark.slow
+class TestShards(ConformanceSuite):
+    """With the queues of a broker on three masters of a cluster."""
+
+    transport_options = MappingProxyType({"shards": 3, "prefix": "three shards "})
+
+    @pytest.fixture
+    def broker_url(self, redis_cluster: RedisCluster) -> str:
+        return redis_cluster.url

@@ -176,6 +176,39 @@ def test_a_queue_that_was_sealed_by_somebody_who_was_killed_takes_messages_on(re
         assert bodies(queue) == ["two"]
 
 
+def test_a_dead_letter_for_another_shard_is_not_lost_with_who_was_killed_before_settling(
+    redis_cluster: RedisCluster,
+) -> None:
+    options = {"prefix": fresh(), "shards": SHARDS, "lease": 2}
+    work, dead, _ = queues_of_each_shard()
+    with dulse.Connection(redis_cluster.url, transport_options=options) as connection:
+        graveyard = dulse.Queue(dead)(connection.default_channel)
+        graveyard.declare()
+        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
+        queue = dulse.Queue(work, queue_arguments=arguments)(connection.default_channel)
+        queue.declare()
+        connection.Producer(routing_key=work).publish("letter")
+
+        def reject_and_die() -> None:
+            with dulse.Connection(redis_cluster.url, transport_options=options) as others:
+                message = dulse.Queue(work)(others.default_channel).get()
+                assert message is not None
+                Shard.settle = dies  # type: ignore[method-assign,assignment]  # what was forwarded is put by then
+                message.reject()
+
+        assert Child(reject_and_die).wait(30) == -signal.SIGKILL
+        end = time.monotonic() + 30
+        while (again := queue.get()) is None:
+            assert time.monotonic() < end, "the message did not come back"
+            time.sleep(0.1)
+
+        assert (again.payload, again.delivery_info["redelivered"]) == ("letter", True)
+        assert bodies(graveyard) == ["letter"]
+        again.reject()
+        assert bodies(graveyard) == ["letter"]
+        assert queue.get() is None
+
+
 def delete(name: str, channel: dulse.Channel, *, if_empty: bool = False) -> None:
     channel.queue_delete(name, if_empty=if_empty)
 
