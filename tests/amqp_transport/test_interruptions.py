@@ -134,6 +134,36 @@ def test_a_handler_that_would_have_to_wait_inside_a_wait_is_told_so(rabbitmq: Ra
     assert "signal handler" in str(told[0])
 
 
+def test_a_handler_may_cancel_a_consumer_inside_a_wait(rabbitmq: RabbitMQ, name: str) -> None:
+    # Celery's does, when a worker is to stop at once.
+    received: list[dulse.Message] = []
+    with dulse.Connection(rabbitmq.url) as connection, dulse.Connection(rabbitmq.url) as other:
+        channel, witness = connection.channel(), other.channel()
+        queue = dulse.Queue(name)
+        consumer = dulse.Consumer(channel, [queue], on_message=received.append)
+        consumer.consume()
+
+        def strike(_number: int, _frame: FrameType | None) -> None:
+            consumer.cancel()
+
+        before = signal.signal(signal.SIGUSR1, strike)
+        try:
+            with pytest.raises(errors.DeadlineExceeded):
+                raise_soon_and_drain(connection)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        until(lambda: witness.queue_declare(name, passive=True).consumer_count == 0)
+        other.Producer().publish("for nobody", routing_key=name)
+        witness.flush(PATIENCE)
+        with pytest.raises(errors.DeadlineExceeded):
+            connection.drain_events(timeout=0.2)
+        assert received == []
+        consumer.consume()
+        while not received:
+            connection.drain_events(timeout=PATIENCE)
+        assert received[0].payload == "for nobody"
+
+
 def test_what_a_handler_publishes_beyond_the_room_of_the_socket_inside_a_wait_is_sent_once(
     rabbitmq: RabbitMQ, name: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -146,10 +147,27 @@ class Delivering(Delaying):
             raise
 
     def cancel(self, port: Port, consumer_tag: str, timeout: float | None = None) -> None:
-        """End a consumer; what was not handed over goes back. Unknown tags are no error."""
+        """End a consumer; what was not handed over goes back. Unknown tags are no error.
+
+        A signal handler that struck inside a wait may call it too, as Celery's does when it is told to stop at once: it
+        cannot wait, so the consumer ends soon after.
+        """
         if consumer_tag not in port.consumers:
             port.check_open()
-            return
+        elif turns.is_nested(self._line):
+            # threading.Thread waits for its thread to begin, by locks that this one may be holding.
+            start_new_thread(self._cancel_aside, (port, consumer_tag, timeout))
+        else:
+            self._cancel(port, consumer_tag, timeout)
+
+    def _cancel_aside(self, port: Port, consumer_tag: str, timeout: float | None) -> None:
+        """End a consumer on a thread of its own, which nobody asks how that went."""
+        try:
+            self._cancel(port, consumer_tag, timeout)
+        except errors.DulseError as failure:
+            _logger.warning("consumer %r could not be cancelled in order: %s", consumer_tag, failure)
+
+    def _cancel(self, port: Port, consumer_tag: str, timeout: float | None) -> None:
         self.call(port, basic.Cancel(consumer_tag), timeout)
         line = self._line
         with line.lock:
