@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from dulse.transports.sql import watch
 from dulse.transports.sql.watch import Watch, Watched
-from tests.virtual.test_debts import eventually
+
+PATIENCE = 30
 
 
 def watching() -> list[threading.Thread]:
@@ -15,15 +15,16 @@ def watching() -> list[threading.Thread]:
 
 
 def test_the_thread_ends_when_nothing_is_watched_and_another_begins_with_the_next_call() -> None:
-    before = len(watching())
+    earlier = watching()
     cancelled = threading.Event()
     watched = Watched(cancelled.set, lambda: None, lambda: True)
     watched_for = Watch()
     watched_for.enter(watched, time.monotonic() + 60)
-    assert len(watching()) == before + 1
+    (ours,) = [each for each in watching() if each not in earlier]
     watched_for.leave(watched)
 
-    assert eventually(lambda: len(watching()) == before, 3 * watch.TICK * watch.IDLE_TICKS)
+    ours.join(PATIENCE)
+    assert not ours.is_alive()
 
     watched_for.enter(watched, time.monotonic())
     assert cancelled.wait(10)

@@ -96,15 +96,25 @@ class GatedStorage(MemoryStorage):
         return super().settle(tokens, owner, until=until)
 
 
+earlier: set[threading.Thread] = set()
+"""Those that other tests' stores had left when this one began."""
+
+
 @pytest.fixture(autouse=True)
 def _store() -> Iterator[None]:
+    earlier.clear()
+    earlier.update(storage_threads())
     yield
     forget_store("threaded")
     assert our_threads() == 0
 
 
+def storage_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("dulse-storage")}
+
+
 def our_threads() -> int:
-    return sum(thread.name.startswith("dulse-storage") for thread in threading.enumerate())
+    return len(storage_threads() - earlier)
 
 
 async def opened(*names: str) -> tuple[ThreadedStorage, GatedStorage]:
