@@ -309,3 +309,38 @@ def test_a_batch_with_more_names_than_a_file_may_have_is_written_to_several(
     files = [path for path in (tmp_path / "broker" / "leased").rglob("*") if path.is_file()]
     assert sorted(path.stat().st_nlink for path in files)[-30:] == [6] * 30
     assert names(tmp_path / "broker" / "writing") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_batch_of_several_files_of_which_one_gets_no_name_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dulse.transports.filesystem.records.MOST_NAMES", 7)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    # Here each name of a file counts, so that names run out while there is room for bytes.
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1000", "none", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    queues = ["one", "two", "three"]
+    targets = [Target(queue) for queue in queues]
+    try:
+        storage = FilesystemStorage(disk / "broker")
+        storage.open(10)
+        storage.put([Put(b"before", targets, 6)])
+        room = os.statvfs(disk)
+        used = room.f_files - room.f_ffree
+        files, of_two_files = 5, 12
+        subprocess.run(["mount", "-o", f"remount,nr_inodes={used + files + of_two_files + 3}", str(disk)], check=True)
+
+        with pytest.raises(errors.StorageFull, match="free some space"):
+            storage.put([Put(b"%d" % number, targets, 1) for number in range(10)])
+
+        assert [depth.ready for depth in storage.depth(queues)] == [1] * 3
+        assert names(disk / "broker" / "writing") == []
+        subprocess.run(["mount", "-o", "remount,nr_inodes=1000", str(disk)], check=True)
+        storage.put([Put(b"after", targets, 5)])
+        assert [taken(storage, queue) for queue in queues] == [[b"before", b"after"]] * 3
+        storage.close(5)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
