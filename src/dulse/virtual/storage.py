@@ -50,7 +50,7 @@ class Storage(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this store can do; known before `open`."""
+        """What this store can do; known before `open`, which may find that `max_record` is less."""
         ...
 
     def open(self, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 import dulse.aio
-from dulse import Connection, Queue, errors
+from dulse import Connection, Exchange, Queue, errors
 from dulse.model.records import Put, Target
 from dulse.transports.sql import SQLStorage
 from tests.servers.mariadb import MariaDB
@@ -157,6 +157,48 @@ def test_a_record_larger_than_the_server_takes_is_refused(mariadb: MariaDB, mari
 
     assert storage.put([Put(b"small", [Target("q")])]) == ()
     storage.close(5)
+
+
+@pytest.fixture
+def packet(mariadb: MariaDB) -> Iterator[Callable[[int], None]]:
+    """Let connections that are made from now on, in this test, send statements of so many bytes."""
+    before = mariadb.query("SELECT @@global.max_allowed_packet")
+
+    def limit(size: int) -> None:
+        mariadb.query(f"SET GLOBAL max_allowed_packet = {size}")
+
+    yield limit
+    mariadb.start()
+    limit(int(before))
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "with others"])
+def test_a_server_that_takes_small_statements_takes_messages_up_to_its_limit(
+    packet: Callable[[int], None], mariadb_url: str, together: bool
+) -> None:
+    packet(1 << 20)
+    with Connection(mariadb_url) as connection:
+        queues = [Queue(name, routing_key="all", exchange=Exchange("x")) for name in ("q", "r")[: 1 + together]]
+        for queue in queues:
+            queue(connection.default_channel).declare()
+        producer = connection.Producer(exchange=Exchange("x"), routing_key="all")
+        producer.publish(b"\0" * 490_000)
+
+        with pytest.raises(errors.NotSupported, match="takes at most 491520"):
+            producer.publish(b"x" * 491_520)
+
+        producer.publish(b"small")
+        for queue in queues:
+            taken = [queue(connection.default_channel).get(no_ack=True) for _ in range(3)]
+            assert [message and len(message.body) for message in taken] == [490_000, 5, None]
+
+
+def test_a_server_that_takes_no_statement_of_a_megabyte_is_refused(
+    packet: Callable[[int], None], mariadb_url: str
+) -> None:
+    packet(1 << 19)
+    with pytest.raises(errors.NotSupported, match="max_allowed_packet.*1048576 or more"):
+        opened(mariadb_url)
 
 
 def test_a_database_of_another_kind_is_refused() -> None:

@@ -21,7 +21,6 @@ from dulse.transports.filesystem.records import Pack, write_records
 from dulse.transports.filesystem.step import Step
 from dulse.transports.filesystem.storage import FilesystemStorage
 from dulse.virtual.kombu_envelope import body_size, to_kombu, to_record
-from dulse.virtual.storage import StaleTopology
 
 __all__ = ["MixedStorage"]
 
@@ -91,17 +90,11 @@ class MixedStorage(FilesystemStorage):
             with named(self._place.root):
                 own = [self._drafted(put, drafts) for put in puts]
             with self._step(until) as step:
-                if publisher is not None:
-                    self._publisher, number = publisher
-                    if number != step.broker.last_number(self._publisher) + 1:
-                        return ()
-                stale = step.stale(guards)
-                if stale is not None and park is None:
-                    raise StaleTopology(stale)
-                if stale is not None and park is not None:
-                    problems = self._write(step, [put._replace(targets=(Target(park),)) for put in puts])
-                else:
-                    problems = self._write(step, own)
+                if not self._is_next(step, publisher):
+                    return ()
+                parked = step.parked(puts, guards, park)
+                problems = self._write(step, parked or own)
+                if not parked:
                     self._hand_out(step, drafts)
                 if publisher is not None:
                     step.broker.count(publisher)

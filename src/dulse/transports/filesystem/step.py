@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dulse.links.clocks import wall_ms
-from dulse.model.records import Guard
+from dulse.model.records import Guard, Put, Target
 from dulse.transports.filesystem.catalogue import Catalogue
 from dulse.transports.filesystem.journal import Plan
 from dulse.transports.filesystem.line import Line
 from dulse.transports.filesystem.names import Entry
 from dulse.transports.filesystem.owners import Held
+from dulse.virtual.storage import StaleTopology
 
 if TYPE_CHECKING:
     from dulse.transports.filesystem.broker import Broker
@@ -74,6 +75,15 @@ class Step:
                 return line
         found = Line.find(f"{self.broker.place.queues}/{folder}")
         return self.line(found.queue) if found else None
+
+    def parked(self, puts: Sequence[Put], guards: Sequence[Guard], park: str | None) -> list[Put]:
+        """Give the puts as they go to the queue `park` where a guard does not hold; none: all of them hold."""
+        stale = self.stale(guards)
+        if stale is None:
+            return []
+        if park is None:
+            raise StaleTopology(stale)
+        return [put._replace(targets=(Target(park),)) for put in puts]
 
     def carry_out(self, plan: Plan) -> None:
         """Do several changes of the folder as one."""

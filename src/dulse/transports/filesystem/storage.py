@@ -23,7 +23,7 @@ from dulse.transports.filesystem.place import Place
 from dulse.transports.filesystem.records import Pack, excess, forward, has_limit, write_records
 from dulse.transports.filesystem.step import Step
 from dulse.transports.filesystem.taking import Taken, read, take
-from dulse.virtual.storage import Move, StaleTopology
+from dulse.virtual.storage import Move
 
 __all__ = ["FilesystemStorage"]
 
@@ -136,15 +136,9 @@ class FilesystemStorage:
             pack = Pack(self._broker, puts) if puts else None
         try:
             with self._step(until) as step:
-                if publisher is not None:
-                    self._publisher, number = publisher
-                    if number != step.broker.last_number(self._publisher) + 1:
-                        return ()
-                stale = step.stale(guards)
-                if stale is not None and park is None:
-                    raise StaleTopology(stale)
-                if stale is not None and park is not None:
-                    puts = [put._replace(targets=(Target(park),)) for put in puts]
+                if not self._is_next(step, publisher):
+                    return ()
+                puts = step.parked(puts, guards, park) or puts
                 problems = write_records(step, puts, pack, limited=True) if pack else []
                 if publisher is not None:
                     step.broker.count(publisher)
@@ -155,6 +149,13 @@ class FilesystemStorage:
             if pack:
                 pack.discard()
         return problems
+
+    def _is_next(self, step: Step, publisher: tuple[str, int] | None) -> bool:
+        """Tell whether a publisher's number is the one that comes next; nobody counts where there is none."""
+        if publisher is None:
+            return True
+        self._publisher, number = publisher
+        return number == step.broker.last_number(self._publisher) + 1
 
     def barrier(self, seconds: float) -> tuple[int, Sequence[Problem]]:
         """Tell the last number of the publisher named last; every put was decided when it returned."""

@@ -66,6 +66,11 @@ GET_IDENTITY: Final = "SELECT value FROM dulse_meta WHERE name = 'identity'"
 SET_VERSION: Final = "INSERT INTO dulse_meta VALUES ('version', %s)"
 GET_REVISION: Final = "SELECT value FROM dulse_meta WHERE name = 'revision'"
 GET_VERSION: Final = "SELECT value FROM dulse_meta WHERE name = 'version'"
+GET_PACKET: Final = "SELECT @@max_allowed_packet"
+SMALLEST_PACKET: Final = 1 << 20
+"""Bytes: PyMySQL puts many rows into statements of up to 1,024,000."""
+REST_OF_STATEMENT: Final = 1 << 16
+"""Bytes for all but the record, of which each byte may take two: words, a queue's name and those of groups."""
 EXISTING: Final = {
     "postgresql": """
         SELECT relname FROM pg_class
@@ -106,6 +111,15 @@ def is_ours(link: Link) -> bool:
         )
         raise errors.make(errors.StorageCorrupt, text)
     return True
+
+
+def largest_record(link: Link) -> int:
+    """Give how many bytes of a record fit into a statement on MySQL; NotSupported: too few for what else is said."""
+    packet: int = link.rows(GET_PACKET)[0][0]
+    if packet < SMALLEST_PACKET:
+        text = f"{link.place} takes statements of at most {packet} bytes (max_allowed_packet)"
+        raise errors.make(errors.NotSupported, f"{text}: let it take {SMALLEST_PACKET} or more")
+    return (packet - REST_OF_STATEMENT) // 2
 
 
 def identity(link: Link) -> int:

@@ -24,7 +24,7 @@ PURGE_STEP: Final = 2000
 
 MAX_RECORD: Final = 512_000_000
 MAX_RECORD_MYSQL: Final = 8_000_000
-"""Bytes: what MySQL takes in one statement by default (max_allowed_packet): each byte takes two there."""
+"""Bytes: what MariaDB takes in one statement by default, 16 MiB; a server that takes less says so when it is opened."""
 
 MOST_GUARDS: Final = 8
 
@@ -44,6 +44,7 @@ class TableStorage:
             durable="machine",
             shared=True,
         )
+        self._is_mysql = kind in {"mysql", "mariadb"}
         self._takes_at_once = kind == "postgresql"
         self._connections = self._connect(source)
         self._waiters = Waiters(listens=listens, longest_pause=longest_pause)
@@ -72,6 +73,9 @@ class TableStorage:
             return
         self._connections.open(seconds)
         try:
+            if self._is_mysql:
+                largest = min(MAX_RECORD_MYSQL, self._connections.once(None, schema.largest_record))
+                self._capabilities = self._capabilities._replace(max_record=largest)
             if not self._connections.once(None, schema.is_ours):
                 self._make_tables()
         except BaseException:

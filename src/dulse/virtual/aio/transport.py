@@ -108,6 +108,7 @@ class VirtualTransport:
         """Open the store."""
         until = self.deadline(timeout)
         await self.storage.open(timeout)
+        self.dispatch.restrictions = Restrictions(self.storage.capabilities)  # a server may take less than others
         self._is_open = True
         await self._upkeep.start(until)
 
