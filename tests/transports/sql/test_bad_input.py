@@ -197,7 +197,7 @@ def test_a_server_that_takes_no_statement_of_a_megabyte_is_refused(
     packet: Callable[[int], None], mariadb_url: str
 ) -> None:
     packet(1 << 19)
-    with pytest.raises(errors.NotSupported, match="max_allowed_packet.*1048576 or more"):
+    with pytest.raises(errors.NotSupported, match=r"max_allowed_packet.*1048576 or more"):
         opened(mariadb_url)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from dulse import errors
 from dulse.broker.dead_letters import Reason
 from dulse.broker.intake import Consumer, Intake
+from dulse.broker.restrictions import Restrictions
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.aio import Mutex, Signal, finished
 from dulse.model.capabilities import Capabilities

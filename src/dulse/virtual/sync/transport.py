@@ -17,6 +17,7 @@ from typing import Any
 from dulse import errors
 from dulse.broker.dead_letters import Reason
 from dulse.broker.intake import Consumer, Intake
+from dulse.broker.restrictions import Restrictions
 from dulse.broker.rules import QueueRules
 from dulse.links.waiting.sync import Mutex, Signal
 from dulse.model.capabilities import Capabilities
@@ -109,6 +110,7 @@ class VirtualTransport:
         """Open the store."""
         until = self.deadline(timeout)
         self.storage.open(timeout)
+        self.dispatch.restrictions = Restrictions(self.storage.capabilities)  # a server may take less than others
         self._is_open = True
         self._upkeep.start(until)
 
