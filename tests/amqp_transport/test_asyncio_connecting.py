@@ -30,7 +30,7 @@ async def refused(url: str, kind: type[Exception], words: str, **options: Any) -
     began = time.monotonic()
     with pytest.raises(kind, match=words) as caught:
         await Connection(url, connect_timeout=IN_TIME, **options).connect()
-    assert time.monotonic() - began < IN_TIME + 3
+    assert time.monotonic() - began < IN_TIME + 20
     assert "sesame" not in str(caught.value)
 
 

@@ -18,6 +18,8 @@ from tests.amqp_transport.conftest import PATIENCE, in_order_of_their_last_comin
 from tests.servers.rabbitmq import RabbitMQ
 
 WINDOW = 1000
+LATE = 20.0
+"""Seconds by which a machine under load may be late: whoever does not notice waits for a minute."""
 
 
 async def declared(connection: Connection, name: str) -> Queue[Any]:
@@ -141,13 +143,13 @@ async def test_a_silent_peer_is_noticed_within_two_heartbeats(rabbitmq: RabbitMQ
     async with Connection(url, heartbeat=heartbeat, transport_options={"reconnect_timeout": 0}) as connection:
         queue = await declared(connection, name)
         async with connection.Consumer([queue], on_message=lambda _: None):
-            await asyncio.to_thread(proxy.half_open)
             began = time.monotonic()
+            await asyncio.to_thread(proxy.half_open)
             with pytest.raises(errors.ConnectionLost, match="two heartbeats"):
                 await connection.drain_events(timeout=PATIENCE)
             took = time.monotonic() - began
         await asyncio.to_thread(proxy.resume)
-    assert 2 * heartbeat - heartbeat <= took <= 2 * heartbeat + 1
+    assert 2 * heartbeat - heartbeat <= took <= 2 * heartbeat + LATE
 
 
 @asynccontextmanager
@@ -160,7 +162,7 @@ async def stalled(
     await asyncio.to_thread(proxy.stall)
     began = time.monotonic()
     yield connection, queue
-    assert time.monotonic() - began <= 2 * heartbeat + 1
+    assert time.monotonic() - began <= 2 * heartbeat + LATE
     await connection.close()
 
 
@@ -211,7 +213,7 @@ async def test_a_call_has_a_deadline_without_heartbeats_too(rabbitmq: RabbitMQ, 
             await producer.flush(timeout=0.3)
         with pytest.raises(errors.DeadlineExceeded):
             await connection.drain_events(timeout=0.3)
-        assert 0.6 <= time.monotonic() - began < 5
+        assert 0.6 <= time.monotonic() - began < LATE
         await asyncio.to_thread(proxy.resume)
         await producer.flush()
 
@@ -320,7 +322,7 @@ async def test_closing_while_the_broker_is_away_names_what_is_unconfirmed(
     began = time.monotonic()
     with pytest.raises(errors.Unconfirmed) as caught:
         await connection.close(timeout=0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < LATE
     assert caught.value.message.body == b"unconfirmed"
     await asyncio.to_thread(proxy.resume)
 

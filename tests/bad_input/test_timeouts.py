@@ -14,6 +14,9 @@ from dulse import Connection, Queue, aio, errors
 
 GoesOn = Callable[[], None]
 
+AT_ONCE = 10.0
+"""Seconds, on a machine under load: who waits here waits for ever."""
+
 NEGATIVE = [-1, -0.001, float("nan")]
 
 
@@ -23,7 +26,7 @@ def test_drain_events_with_timeout_0_looks_once(connection: Connection, goes_on:
     with pytest.raises(errors.DeadlineExceeded, match="no message within 0 seconds"):
         connection.drain_events(timeout=0)
 
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < AT_ONCE
     goes_on()
 
 
@@ -81,7 +84,7 @@ def test_a_simple_queue_with_timeout_0_is_empty_at_once(connection: Connection) 
     with connection.SimpleQueue("work") as queue, pytest.raises(queue.Empty):
         queue.get(timeout=0)
 
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < AT_ONCE
 
 
 def test_ensure_connection_with_timeout_0_tries_once(connection: Connection) -> None:

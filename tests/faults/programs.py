@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import IO, Any, cast
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 END = object()
 

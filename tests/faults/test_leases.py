@@ -147,13 +147,12 @@ def test_exclusive_and_auto_delete_queues_of_a_dead_owner_vanish(shared_url: str
         assert sorted(status.name for status in connection.manager.queues()) == ["exclusive", "passing"]
         with pytest.raises(errors.ResourceLocked):
             Queue("exclusive")(connection.channel()).get()
-        killed_at = time.monotonic()
         owner.kill()
-        while connection.manager.queues() and time.monotonic() < killed_at + 10:
+        give_up = time.monotonic() + LEASE + 20
+        while connection.manager.queues() and time.monotonic() < give_up:
             time.sleep(0.01)
 
         assert connection.manager.queues() == []
-        assert time.monotonic() - killed_at < LEASE + 1
 
 
 def test_when_the_single_active_consumer_dies_another_gets_the_messages(shared_url: str, programs: Programs) -> None:

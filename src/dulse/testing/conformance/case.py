@@ -13,7 +13,7 @@ from dulse.testing.conformance.outcome import Outcome
 from dulse.testing.conformance.requirements import REQUIREMENTS
 from dulse.testing.conformance.time_limit import time_limit
 
-CASE_SECONDS = 30.0
+CASE_SECONDS = 50.0
 """Within these a case ends, whatever happens."""
 
 CaseFunction = Callable[[Any], Any]
@@ -43,7 +43,7 @@ class Case:
         return "aio" if iscoroutinefunction(self.function) else "sync"
 
     def run(self, url: str, transport_options: Mapping[str, Any] | None = None) -> Outcome:
-        """Run it against the broker at `url`, within 30 seconds; deletes what it made, raises if it is not kept."""
+        """Run it against the broker at `url`, within 50 seconds; deletes what it made, raises if it is not kept."""
         runner = import_module(f"dulse.testing.conformance.{self.form}.runner")
         with time_limit(CASE_SECONDS, self.name):
             outcome: Outcome = completed(runner.run(self.function, self.requires, url, dict(transport_options or {})))

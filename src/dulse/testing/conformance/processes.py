@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 from dulse.testing.conformance.completing import completed
 from dulse.testing.conformance.time_limit import time_limit
 
-PATIENCE = 15.0
+PATIENCE = 40.0
 """Seconds that a case waits for another process to say or do something."""
 
 CHILD_SECONDS = 60.0

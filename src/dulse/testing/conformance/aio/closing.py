@@ -7,22 +7,26 @@ from time import monotonic
 from dulse import errors
 from dulse.testing.conformance import case
 from dulse.testing.conformance.aio.broker import Broker
-from dulse.testing.conformance.aio.listening import collect, linger, listen, ready, take, until
+from dulse.testing.conformance.aio.listening import collect, in_time, linger, listen, ready, take, until
 from dulse.testing.conformance.expecting import expected
 
 
 @case("closing gives back what was prefetched within a second, also what nobody was handed")
 async def prefetched(broker: Broker) -> None:
-    queue = await broker.queue()
-    await broker.send(queue, *range(50))
-    connection = await broker.connection()
-    listener = await listen(connection, queue, prefetch=50)
-    await until(connection, lambda: len(listener.messages) == 1)
-    began = monotonic()
-    await connection.close()
-    messages = await collect(broker.main, queue, 50)
-    assert monotonic() - began < 1 + 0.5
-    assert sorted(message.payload for message in messages) == list(range(50))
+    async def attempt() -> float:
+        queue = await broker.queue()
+        await broker.send(queue, *range(50))
+        connection = await broker.connection()
+        listener = await listen(connection, queue, prefetch=50)
+        await until(connection, lambda: len(listener.messages) == 1)
+        began = monotonic()
+        await connection.close()
+        messages = await collect(broker.main, queue, 50)
+        seconds = monotonic() - began
+        assert sorted(message.payload for message in messages) == list(range(50))
+        return seconds
+
+    await in_time(1.5, attempt)
 
 
 @case("a closed connection refuses work (ConnectionClosed), and can be opened again")

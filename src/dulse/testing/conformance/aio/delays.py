@@ -16,7 +16,7 @@ DELAY = ("delay",)
 LATER = 0.4
 """Seconds."""
 
-IN_TIME = 3.0
+IN_TIME = 9.0
 """Seconds by which a delayed message may be late on a busy machine."""
 
 

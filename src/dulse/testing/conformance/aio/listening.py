@@ -23,6 +23,9 @@ GIVEN_BACK = 2.0
 MOMENT = 0.01
 """Seconds between two looks."""
 
+TRIES = 4
+"""Attempts of which one must be in time: a machine that stands still makes one of them late, a fault makes all late."""
+
 QUIET = 0.25
 """Seconds that a case waits to see that nothing comes."""
 
@@ -127,6 +130,16 @@ async def collect(connection: Connection, queue: Queue[Any], count: int, seconds
         await channel.basic_consume(queue.name, callback=keep)
         await until(connection, lambda: len(messages) >= count, seconds)
     return messages
+
+
+async def in_time(seconds: float, attempt: Callable[[], Awaitable[float]]) -> None:
+    """Make attempts, which say how many seconds something took, until one took less; AssertionError if none did."""
+    took: list[float] = []
+    while len(took) < TRIES:
+        took.append(await attempt())
+        if took[-1] < seconds:
+            return
+    raise AssertionError(f"it took {min(took):g} seconds or more in {TRIES} attempts: at most {seconds:g} are in time")
 
 
 async def eventually(is_so: Callable[[], Awaitable[bool]], seconds: float = WITHIN) -> None:

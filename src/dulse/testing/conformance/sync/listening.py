@@ -24,6 +24,9 @@ GIVEN_BACK = 2.0
 MOMENT = 0.01
 """Seconds between two looks."""
 
+TRIES = 4
+"""Attempts of which one must be in time: a machine that stands still makes one of them late, a fault makes all late."""
+
 QUIET = 0.25
 """Seconds that a case waits to see that nothing comes."""
 
@@ -126,6 +129,16 @@ def collect(connection: Connection, queue: Queue[Any], count: int, seconds: floa
         channel.basic_consume(queue.name, callback=keep)
         until(connection, lambda: len(messages) >= count, seconds)
     return messages
+
+
+def in_time(seconds: float, attempt: Callable[[], float]) -> None:
+    """Make attempts, which say how many seconds something took, until one took less; AssertionError if none did."""
+    took: list[float] = []
+    while len(took) < TRIES:
+        took.append(attempt())
+        if took[-1] < seconds:
+            return
+    raise AssertionError(f"it took {min(took):g} seconds or more in {TRIES} attempts: at most {seconds:g} are in time")
 
 
 def eventually(is_so: Callable[[], bool], seconds: float = WITHIN) -> None:
