@@ -81,6 +81,18 @@ def test_a_window_that_several_queues_share_is_not_promised_twice() -> None:
     assert sum(wants.values()) == 3
 
 
+def test_what_an_empty_queue_cannot_use_of_a_shared_window_is_for_the_others() -> None:
+    shared = Window(3)
+    intake = intake_of(*[consumer(name, name, shared=shared) for name in ("one", "two", "three")])
+
+    empty = [queue for queue, _ in intake.wants()]
+    others = [queue for queue, _ in intake.wants(empty)]
+    last = intake.wants(empty + others)
+
+    assert (len(empty), len(others), [count for _, count in last]) == (1, 1, [3])
+    assert intake.wants(["one", "two", "three"]) == []
+
+
 def test_what_waits_for_a_shared_window_counts_against_it() -> None:
     shared = Window(3)
     intake = intake_of(consumer("a", "one", shared=shared), consumer("b", "two", shared=shared))

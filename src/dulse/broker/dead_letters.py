@@ -14,12 +14,21 @@ from typing import Any, Literal
 
 from dulse.broker.rules import QueueRules
 from dulse.model.message import Record
-from dulse.model.records import Target
+from dulse.model.records import Leased, Target
 
 Reason = Literal["rejected", "expired", "maxlen", "delivery_limit"]
 """Rejected without requeue; outlived its time; pushed out of or refused by a full queue; returned too often."""
 
 _Death = dict[str, Any]
+
+
+def objection(leased: Leased, rules: QueueRules | None, idle: float = 0.0) -> Reason | None:
+    """Say why a record that was taken must be handed to nobody; a time to live of 0 is kept by who was idle so long."""
+    if leased.ttl_ms is not None and leased.age_ms >= (leased.ttl_ms or idle * 1000):
+        return "expired"
+    if rules is not None and rules.exhausted(leased.deliveries):
+        return "delivery_limit"
+    return None
 
 
 def dead_letter(record: Record, queue: str, rules: QueueRules, reason: Reason, now_ms: int) -> Record | None:

@@ -8,7 +8,7 @@ for each consumer (RabbitMQ's basic.qos, global=false) and one for each channel 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from dulse.broker.rules import QueueRules
@@ -228,16 +228,22 @@ class Intake:
             consumer.window.held -= 1
             consumer.shared.held -= 1
 
-    def wants(self) -> list[tuple[str, int]]:
-        """Tell how many records of each queue could be used now; the queues take turns in being first."""
+    def wants(self, empty: Collection[str] = ()) -> list[tuple[str, int]]:
+        """Tell how many records of each queue could be used now; the queues take turns in being first.
+
+        Queues that share a window may be more than its room: those that are known to be `empty` leave it to the others.
+        """
         wanted = []
         budgets: dict[int, int] = {}
+        passed_over = frozenset(empty)
         for source in self._sources.values():
+            if source.queue in passed_over:
+                continue
             room = sum(consumer.room() for consumer in source.consumers)
             count = self._within_shared(source, min(AHEAD, room) - len(source.buffer), budgets)
             if count > 0:
                 wanted.append((source.queue, count))
-        if len(self._sources) > 1:
+        if len(self._sources) > 1 and not empty:
             first = next(iter(self._sources))
             self._sources[first] = self._sources.pop(first)
         return wanted

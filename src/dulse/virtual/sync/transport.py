@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dulse import errors
-from dulse.broker.dead_letters import Reason
+from dulse.broker.dead_letters import objection
 from dulse.broker.intake import Consumer, Intake
 from dulse.broker.restrictions import Restrictions
 from dulse.broker.rules import QueueRules
@@ -213,25 +213,35 @@ class VirtualTransport:
         """Take what our consumers have room for, or wait for it at most so long; True: look again."""
         if self.debts:
             self.debts.pay(until)
-        with self.mutex:
-            ticket = self._arrivals.ticket()
-            wants = self.intake.wants()
-            settle = self.settlements.take() if wants else []
-        if not wants:
+        ticket = self._arrivals.ticket()
+        empty = self._take_ahead(until)
+        if empty is None:
+            return True
+        if not empty:
             self.settlements.write(until)
             return self._wait_for_room(seconds, ticket, until)
-        begun = time.monotonic()
-        leased = self._reserve(wants, settle, until)
-        idle_since, self._idle_since = self._idle_since, NEVER if leased else begun
-        if leased:
-            self._receive(leased, begun - idle_since, until)
-            return True
         if self._upkeep.promote(until):
             return True
         if seconds <= 0:
             return False
-        self.storage.wait([queue for queue, _ in wants], min(seconds, self._upkeep.next_due(LOOK_AGAIN)))
+        self.storage.wait(empty, min(seconds, self._upkeep.next_due(LOOK_AGAIN)))
         return True
+
+    def _take_ahead(self, until: float | None) -> list[str] | None:
+        """Take what our consumers have room for; None, or the queues that have nothing for them."""
+        begun, idle_since, empty = time.monotonic(), self._idle_since, list[str]()
+        while True:
+            with self.mutex:
+                wants = self.intake.wants(empty)
+                settle = self.settlements.take() if wants else []
+            if not wants:
+                return empty
+            leased = self._reserve(wants, settle, until)
+            self._idle_since = NEVER if leased else begun
+            if leased:
+                self._receive(leased, time.monotonic() - idle_since, until)
+                return None
+            empty += [queue for queue, _ in wants]
 
     def _reserve(self, wants: Sequence[tuple[str, int]], settle: list[Token], until: float | None) -> Sequence[Leased]:
         try:
@@ -260,7 +270,7 @@ class VirtualTransport:
         for leased in records:
             # What comes for the first time and never expires, as nearly all does, meets no rule.
             plain = leased.deliveries == 1 and leased.ttl_ms is None
-            reason = None if plain else self._objection(leased, self.intake.rules(leased.queue), idle)
+            reason = None if plain else objection(leased, self.intake.rules(leased.queue), idle)
             if reason is None:
                 good.append(leased)
             else:
@@ -270,13 +280,6 @@ class VirtualTransport:
             self.debts.owe(self.intake.store(good), "unhanded")
         if self.debts:
             self.debts.pay(until)
-
-    def _objection(self, leased: Leased, rules: QueueRules | None, idle: float = 0.0) -> Reason | None:
-        if leased.ttl_ms is not None and leased.age_ms >= (leased.ttl_ms or idle * 1000):
-            return "expired"
-        if rules is not None and rules.exhausted(leased.deliveries):
-            return "delivery_limit"
-        return None
 
     def take(self, queue: str, until: float | None = None) -> Leased | None:
         """Take one record for basic.get; NotFound, ResourceLocked."""
@@ -292,7 +295,7 @@ class VirtualTransport:
                     continue
                 self._access(queue, until)
                 return None
-            reason = self._objection(leased[0], rules)
+            reason = objection(leased[0], rules)
             if reason is None:
                 return leased[0]
             with self.mutex:

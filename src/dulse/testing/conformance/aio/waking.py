@@ -117,6 +117,23 @@ async def by_making_room(broker: Broker) -> None:
     await in_time(AT_ONCE, attempt)
 
 
+@case("of several queues whose consumers share the room of their channel, each wakes who waits")
+async def by_any_that_share_room(broker: Broker) -> None:
+    async def attempt() -> float:
+        queues = [await broker.queue() for _ in range(3)]
+        connection = await broker.connection()
+        channel = await connection.channel()
+        await channel.basic_qos(0, 2, True)
+        bodies: list[Any] = []
+        for queue in queues:
+            await queue.bind(channel).consume(callback=keep(bodies))
+        seconds = [await woken(connection, partial(broker.send, queue, queue.name)) for queue in queues[:2]]
+        assert bodies == [queue.name for queue in queues[:2]]
+        return max(seconds)
+
+    await in_time(AT_ONCE, attempt)
+
+
 @case("a consumer that is started while the connection is drained is served by that")
 async def by_a_new_consumer(broker: Broker) -> None:
     async def attempt() -> float:

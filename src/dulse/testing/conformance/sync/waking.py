@@ -118,6 +118,23 @@ def by_making_room(broker: Broker) -> None:
     in_time(AT_ONCE, attempt)
 
 
+@case("of several queues whose consumers share the room of their channel, each wakes who waits")
+def by_any_that_share_room(broker: Broker) -> None:
+    def attempt() -> float:
+        queues = [broker.queue() for _ in range(3)]
+        connection = broker.connection()
+        channel = connection.channel()
+        channel.basic_qos(0, 2, True)
+        bodies: list[Any] = []
+        for queue in queues:
+            queue.bind(channel).consume(callback=keep(bodies))
+        seconds = [woken(connection, partial(broker.send, queue, queue.name)) for queue in queues[:2]]
+        assert bodies == [queue.name for queue in queues[:2]]
+        return max(seconds)
+
+    in_time(AT_ONCE, attempt)
+
+
 @case("a consumer that is started while the connection is drained is served by that")
 def by_a_new_consumer(broker: Broker) -> None:
     def attempt() -> float:
