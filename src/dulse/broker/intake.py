@@ -228,6 +228,13 @@ class Intake:
             consumer.window.held -= 1
             consumer.shared.held -= 1
 
+    def has_room(self, queue: str) -> bool:
+        """Tell whether a record of a queue could be handed over at once."""
+        source = self._sources.get(queue)
+        return source is not None and any(
+            consumer.room() > 0 and (consumer.no_ack or consumer.shared.room() > 0) for consumer in source.consumers
+        )
+
     def wants(self, empty: Collection[str] = ()) -> list[tuple[str, int]]:
         """Tell how many records of each queue could be used now; the queues take turns in being first.
 

@@ -232,8 +232,16 @@ class Upkeep:
         return bool(swept.promoted)
 
     def expire(self, queues: Sequence[str], until: float | None = None) -> None:
-        """Send on the records of these queues that have outlived their time to live."""
+        """Send on the records of these queues that have outlived their time to live.
+
+        Whoever waits for a queue may have what was put just now, though its time to live is 0, and sends on the rest.
+        """
         for queue in queues:
+            with self._transport.mutex:
+                is_awaited = self._transport.is_fetching and self._transport.intake.has_room(queue)
+            if is_awaited:
+                self._promote_at = min(self._promote_at, time.monotonic() + LOOK_EVERY)
+                continue
             try:
                 expired = self._storage.reserve_expired(
                     queue, AT_ONCE, self._transport.owner, self._lease_ms, until=until
