@@ -41,6 +41,7 @@ def virtual_driver(
             "waits_for_answers": chosen.confirm_publish in {True, "true"},
             "on_unconfirmed": chosen.on_unconfirmed,
             "timeout": settings.timeout,
+            "place": (name, settings.parameters.hostname, settings.parameters.port, settings.parameters.virtual_host),
         }
         return make_storage(settings, chosen), about
 

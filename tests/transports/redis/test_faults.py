@@ -93,6 +93,20 @@ def test_consumers_go_on_after_the_server_was_killed(redis_server: RedisServer) 
     assert len(found) < 3000 + 2 * 200, "no more came again than a connection takes ahead, for each kill"
 
 
+def test_an_exclusive_queue_is_free_at_once_for_who_connects_again_after_the_server_was_away(
+    redis_server: RedisServer,
+) -> None:
+    mine = Queue("mine", exclusive=True)
+    connection = Connection(redis_server.url, connect_timeout=1)
+    mine(connection.default_channel).declare()
+    redis_server.kill()
+    connection.close()
+    redis_server.start()
+
+    with Connection(redis_server.url) as again:
+        mine(again.default_channel).declare()
+
+
 @pytest.fixture
 def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
     with FaultProxy(redis_server.host, redis_server.port) as made:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dulse.broker.burial import decide_burial
+from dulse.virtual import leftovers
 from dulse.virtual.aio.parking import route_parked
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ async def end_publishing(transport: VirtualTransport, until: float) -> None:
 
 async def give_everything_back(transport: VirtualTransport, until: float) -> None:
     """Leave nothing in the store that is ours: deliveries, consumers, exclusive queues, the owner."""
+    leftovers.add(transport.place, transport.owner)
     for channel in list(transport.channels.values()):
         await channel.end(until)
     with transport.mutex:
@@ -31,5 +33,19 @@ async def give_everything_back(transport: VirtualTransport, until: float) -> Non
     await transport.settlements.write(until)
     await transport.debts.pay(until)
     await transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
-    while await transport.storage.forget(transport.owner, force=True, until=until):
+    await _forget(transport, transport.owner, until)
+
+
+async def end_leftovers(transport: VirtualTransport, until: float) -> None:
+    """End the owners of this process of which closing could not."""
+    for owner in leftovers.owners_at(transport.place):
+        await transport.catalogue.carry_out(partial(decide_burial, owner=owner), until)
+        if transport.capabilities.late_answers:
+            await route_parked(transport, until, owner)
+        await _forget(transport, owner, until)
+
+
+async def _forget(transport: VirtualTransport, owner: str, until: float) -> None:
+    while await transport.storage.forget(owner, force=True, until=until):
         pass
+    leftovers.discard(transport.place, owner)

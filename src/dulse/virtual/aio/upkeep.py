@@ -15,6 +15,7 @@ from dulse import errors
 from dulse.broker.burial import decide_burial
 from dulse.broker.catalogue import DEFINITION, consumers_group, expiry_group, queue_group
 from dulse.links.waiting.aio import keeper
+from dulse.virtual.aio.closing import end_leftovers
 from dulse.virtual.aio.parking import route_parked
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class Upkeep:
         now = time.monotonic()
         self._look_at = now + LOOK_EVERY
         try:  # at once, or those who never stay for long would never get what the dead held
-            await self._bury_the_dead(min(until, now + self._limit))
+            soon = min(until, now + self._limit)
+            await end_leftovers(self._transport, soon)
+            await self._bury_the_dead(soon)
         except errors.StorageBusy as busy:
             logger.info("what processes held that have died is given to others a little later: %s", busy)
         await keeper().add(self)
@@ -289,7 +292,7 @@ class Upkeep:
         logger.warning("the process of owner %s has died: what it held is given to others", owner)
         decide = partial(decide_burial, owner=owner)
         if await self._transport.catalogue.carry_out_if_dead(decide, owner, until):
+            if self._storage.capabilities.late_answers:  # before nobody knows the owner any more, were we killed
+                await route_parked(self._transport, until, owner)
             while await self._storage.forget(owner, until=until):
                 pass
-            if self._storage.capabilities.late_answers:
-                await route_parked(self._transport, until, owner)

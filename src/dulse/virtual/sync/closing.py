@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dulse.broker.burial import decide_burial
+from dulse.virtual import leftovers
 from dulse.virtual.sync.parking import route_parked
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def end_publishing(transport: VirtualTransport, until: float) -> None:
 
 def give_everything_back(transport: VirtualTransport, until: float) -> None:
     """Leave nothing in the store that is ours: deliveries, consumers, exclusive queues, the owner."""
+    leftovers.add(transport.place, transport.owner)
     for channel in list(transport.channels.values()):
         channel.end(until)
     with transport.mutex:
@@ -32,5 +34,19 @@ def give_everything_back(transport: VirtualTransport, until: float) -> None:
     transport.settlements.write(until)
     transport.debts.pay(until)
     transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
-    while transport.storage.forget(transport.owner, force=True, until=until):
+    _forget(transport, transport.owner, until)
+
+
+def end_leftovers(transport: VirtualTransport, until: float) -> None:
+    """End the owners of this process of which closing could not."""
+    for owner in leftovers.owners_at(transport.place):
+        transport.catalogue.carry_out(partial(decide_burial, owner=owner), until)
+        if transport.capabilities.late_answers:
+            route_parked(transport, until, owner)
+        _forget(transport, owner, until)
+
+
+def _forget(transport: VirtualTransport, owner: str, until: float) -> None:
+    while transport.storage.forget(owner, force=True, until=until):
         pass
+    leftovers.discard(transport.place, owner)

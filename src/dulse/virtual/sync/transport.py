@@ -7,11 +7,10 @@ A transport is one *owner* in the store. It takes records ahead for its consumer
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from dulse import errors
@@ -39,8 +38,6 @@ from dulse.virtual.sync.roster import Roster
 from dulse.virtual.sync.settlements import Settlements
 from dulse.virtual.sync.upkeep import NEVER, Upkeep
 
-logger = logging.getLogger("dulse.virtual")
-
 LOOK_AGAIN = 1.0
 """Seconds after which a waiting consumer looks without having been woken: a safety net, and for inactive consumers."""
 
@@ -63,11 +60,13 @@ class VirtualTransport:
         lease: float,
         max_hold: float | None,
         timeout: float,
+        place: Hashable = None,
         unrouted: str | None = None,
         waits_for_answers: bool = False,
         on_unconfirmed: OnUnconfirmed | None = None,
     ) -> None:
         self.storage = storage
+        self.place = place
         self.owner = os.urandom(16).hex()
         self.mutex = Mutex()
         self.intake = Intake()
@@ -349,8 +348,8 @@ class VirtualTransport:
     def close(self, timeout: float | None = None) -> None:
         """Give back all that was taken and let go of the store; an end for good.
 
-        Where it is cut short, what was not given back is, like a dead process', when the lease is over. Raises what was
-        published and not taken, having closed.
+        Where it is cut short, what was not given back is when the lease is over, or when this process connects again.
+        Raises what was published and not taken, having closed.
         """
         if not self._is_open:
             return
