@@ -212,6 +212,30 @@ def test_a_broken_record_is_kept_aside_and_the_rest_go_on(
     assert [path.read_bytes() for path in (tmp_path / "broker" / "damaged").iterdir()] == [content]
 
 
+def test_a_broken_record_in_the_middle_of_a_batch_is_set_aside_and_the_rest_go_on(
+    storage: FilesystemStorage, tmp_path: Path
+) -> None:
+    storage.put([Put(payload, [Target("q")], 6) for payload in (b"first.", b"second", b"third.")])
+    record = next(
+        path for path in (tmp_path / "broker" / "queues").rglob("*") if path.is_file() and path.stat().st_nlink == 3
+    )
+    record.write_bytes(b"first.sEcondthird.")
+
+    assert taken(storage) == [b"first.", b"", b"third."]
+    assert len(names(tmp_path / "broker" / "damaged")) == 1
+
+
+def test_a_record_is_read_from_its_own_file_though_it_could_stand_behind_the_last_one(
+    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dulse.transports.filesystem.records.wall_ms", lambda: 1_700_000_000_000)
+    storage.put([Put(b"one a", [Target("q")], 5), Put(b"one b", [Target("r")], 5)])
+    storage.put([Put(b"two a", [Target("r")], 5), Put(b"two b", [Target("q")], 5)])
+
+    assert taken(storage, "q") == [b"one a", b"two b"]
+    assert taken(storage, "r") == [b"one b", b"two a"]
+
+
 def test_a_foreign_file_among_the_records_is_left_alone(storage: FilesystemStorage, tmp_path: Path) -> None:
     put(storage, b"first")
     (folder,) = (tmp_path / "broker" / "queues").iterdir()

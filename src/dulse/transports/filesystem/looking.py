@@ -36,7 +36,7 @@ def heads(step: Step, queue: str, count: int) -> list[Peeked]:
     for path, entry in line.entries() if line is not None else ():
         if len(found) >= count:
             break
-        found.append(Taken(None, queue, entry, path))
+        found.append(Taken(None, queue, entry, entry.deliveries, path))
     return [Peeked(each.payload, each.deliveries, each.age_ms, each.ttl_ms) for each in read(step.broker, found)]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-__all__ = ["Entry", "folder_of"]
+__all__ = ["Entry", "bytes_alone", "delivered", "folder_of"]
 
 _READABLE: Final = 40
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -49,16 +50,39 @@ class Entry(NamedTuple):
     def read(cls, name: str) -> Entry | None:
         """Read a name, also that of a taken record; None: it is none of ours."""
         parts = name.split(".")
-        if len(parts) not in {_FIELDS, _FIELDS + 1}:
+        if len(parts) > _FIELDS + 1:
             return None
         try:
-            place, priority, since = int(parts[0], 16), int(parts[1], 16), int(parts[2], 16)
-            dies = int(parts[3], 16) if parts[3] else None
-            return cls(place, priority, since, dies, *[int(part, 16) for part in parts[4:_FIELDS]])
+            place, priority, since, dies, deliveries, offset, length, size, names, checksum = parts[:_FIELDS]
+            return cls(
+                int(place, 16),
+                int(priority, 16),
+                int(since, 16),
+                int(dies, 16) if dies else None,
+                int(deliveries, 16),
+                int(offset, 16),
+                int(length, 16),
+                int(size, 16),
+                int(names, 16),
+                int(checksum, 16),
+            )
         except ValueError:
             return None
 
 
+def delivered(name: str, deliveries: int, taking: int) -> str:
+    """Write the name of a ready record for the taking of this number, from which on it was delivered so often."""
+    parts = name.split(".")
+    return f"{'.'.join(parts[:4])}.{deliveries:x}.{'.'.join(parts[5:_FIELDS])}.{taking:x}"
+
+
+def bytes_alone(name: str) -> int | None:
+    """Give the bytes of a record, by its name, that has its file for itself; None: there may be others in it."""
+    parts = name.split(".")
+    return int(parts[6], 16) if len(parts) > _FIELDS - 1 and parts[8] == "1" else None
+
+
+@lru_cache(maxsize=1024)
 def folder_of(name: str) -> str:
     """Give the folder of a queue or owner: what can be read of its name, and what tells it from all others.
 

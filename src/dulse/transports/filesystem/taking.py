@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 from zlib import crc32
 
 from dulse.links.clocks import wall_ms
 from dulse.model.records import Leased, Token
 from dulse.transports.filesystem.broker import Broker
 from dulse.transports.filesystem.line import Line
-from dulse.transports.filesystem.names import Entry
+from dulse.transports.filesystem.names import Entry, bytes_alone, delivered
 from dulse.transports.filesystem.step import Step
 
 __all__ = ["Taken", "read", "settle", "take"]
@@ -28,6 +28,8 @@ class Taken(NamedTuple):
     """Folder of the queue, and name under the owner."""
     queue: str
     entry: Entry
+    deliveries: int
+    """This one counted, where it counts."""
     path: str
 
 
@@ -37,49 +39,111 @@ def take(
     """Take up to `count` of these, leaving out those that are gone."""
     folder = os.path.basename(line.path)
     into = f"{owner_folder}/{folder}"
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(into, 0o700)
     left = count
     for path, entry in candidates if count > 0 else ():
-        taken = entry._replace(deliveries=entry.deliveries + counted)
-        name = f"{taken.name()}.{next(step.broker.numbers):x}"
+        deliveries = entry.deliveries + counted
+        name = delivered(path[path.rindex("/") + 1 :], deliveries, next(step.broker.numbers))
+        taken = f"{into}/{name}"
         line.change()
-        try:
-            os.rename(path, f"{into}/{name}")
-        except FileNotFoundError:
+        if not _move(path, taken, into):
             continue
         line.removed(entry)
-        yield Taken((folder, name), line.queue, taken, f"{into}/{name}")
+        yield Taken((folder, name), line.queue, entry, deliveries, taken)
         left -= 1
         if not left:
             return
+
+
+def _move(path: str, taken: str, into: str) -> bool:
+    """Take a record, making the owner's folder of its queue if there is none; False: it is gone."""
+    try:
+        os.rename(path, taken)
+    except FileNotFoundError:
+        try:
+            os.mkdir(into, 0o700)
+        except FileExistsError:
+            return False
+        return _move(path, taken, into)
+    return True
 
 
 def read(broker: Broker, found: Sequence[Taken]) -> list[Leased]:
     """Read the bytes of what was taken; leaves out what its owner, long dead, has lost again."""
     now = wall_ms()
     leased = []
-    for token, queue, entry, path in found:
-        payload = _bytes(broker, path, entry)
-        if payload is not None:
-            ttl_ms = None if entry.dies is None else entry.dies - entry.since
-            leased.append(Leased(token, queue, payload, entry.deliveries, max(0, now - entry.since), ttl_ms))
+    with _Reading() as reading:
+        for token, queue, entry, deliveries, path in found:
+            payload = reading.follow(entry)
+            if payload is None:
+                payload = _bytes(broker, path, entry, reading)
+            if payload is not None:
+                ttl_ms = None if entry.dies is None else entry.dies - entry.since
+                leased.append(Leased(token, queue, payload, deliveries, max(0, now - entry.since), ttl_ms))
     return leased
 
 
-def _bytes(broker: Broker, path: str, entry: Entry) -> bytes | None:
+class _Reading:
+    """The file that was read last, kept open: what was put in one batch lies in one, one behind the other."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+        self._last: Entry | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def follow(self, entry: Entry) -> bytes | None:
+        """Read what lies behind the last record if it is this one; None: it lies elsewhere, or is broken.
+
+        That is so if it was put in the same ms into a file of as many names, begins where the last one ends, and has
+        the checksum. A file of several names is never written again.
+        """
+        last = self._last
+        if (
+            last is None
+            or entry.names == 1
+            or entry.names != last.names
+            or entry.since != last.since
+            or entry.offset != last.offset + last.length
+        ):
+            return None
+        try:
+            found = os.pread(self._descriptor, entry.length, entry.offset)
+        except OSError:
+            return None  # opening it by its name tells
+        if crc32(found) != entry.checksum:
+            return None
+        self._last = entry
+        return found
+
+    def open(self, path: str, entry: Entry) -> bytes:
+        """Read a record from the file of this name; nothing if it cannot be read."""
+        self._close()
+        self._last = None
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = os.pread(self._descriptor, entry.length, entry.offset)
+        except OSError as error:
+            _logger.error("%s cannot be read: %s", path, error.strerror)  # noqa: TRY400 - it says all
+            return b""
+        self._last = entry
+        return found
+
+
+def _bytes(broker: Broker, path: str, entry: Entry, reading: _Reading) -> bytes | None:
     """Read a record; None: it is no longer here. One that is broken is empty: whoever asked sets it aside."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        found = reading.open(path, entry)
     except FileNotFoundError:
         return None
-    try:
-        found = os.pread(descriptor, entry.length, entry.offset)
-    except OSError as error:
-        _logger.error("%s cannot be read: %s", path, error.strerror)  # noqa: TRY400 - it says all
-        found = b""
-    finally:
-        os.close(descriptor)
     if crc32(found) == entry.checksum:
         return found
     copy = f"{broker.place.damaged}/{os.path.basename(path)}"
@@ -99,12 +163,12 @@ def settle(broker: Broker, tokens: Sequence[Token], owner: str) -> list[Token]:
     folder = broker.owners.folder(owner)
     for token in tokens:
         path = f"{folder}/{token[0]}/{token[1]}"
-        entry = Entry.read(token[1])
+        size = bytes_alone(token[1])
         try:
-            if entry is not None and entry.names == 1:
-                broker.spares.give(path, entry.length)
-            else:
+            if size is None:
                 os.unlink(path)
+            else:
+                broker.spares.give(path, size)
         except FileNotFoundError:
             lost.append(token)
     return lost
