@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,14 @@ MOST_GROWN = 16 << 20
 BODY = "x" * 100_000
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
+
+
+@pytest.fixture(autouse=True)
+def _what_earlier_tests_dropped() -> None:
+    """Collect it now: it does not count here, and what is said of it concerns others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Held(NamedTuple):

@@ -27,7 +27,7 @@ def test_sigterm_ends_a_blocked_drain_soon(url: str, programs: list[Program]) ->
 
     assert time.monotonic() - sent_at < 15, "the drain has no end of its own"
     assert status == 7
-    assert program.stderr() == ""
+    assert "Traceback" not in program.stderr()
 
 
 def test_a_handler_may_publish_while_its_thread_publishes(url: str, programs: list[Program]) -> None:
@@ -42,7 +42,7 @@ def test_a_handler_may_publish_while_its_thread_publishes(url: str, programs: li
     expected += [f"signal:{number}" for number in range(report["interruptions"])]
     assert sorted(report["found"]) == sorted(expected)
     assert program.finish() == 0
-    assert program.stderr() == ""
+    assert "Traceback" not in program.stderr()
 
 
 def test_a_handler_may_publish_while_its_thread_waits_for_messages(url: str, programs: list[Program]) -> None:
@@ -51,7 +51,7 @@ def test_a_handler_may_publish_while_its_thread_waits_for_messages(url: str, pro
 
     assert sorted(program.hear()) == list(range(50))
     assert program.finish() == 0
-    assert program.stderr() == ""
+    assert "Traceback" not in program.stderr()
 
 
 def test_an_interrupted_drain_loses_nothing(shared_url: str, programs: list[Program]) -> None:
