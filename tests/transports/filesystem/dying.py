@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from dulse.transports.filesystem import records
 from tests.faults.brokers import die_at_statement
 from tests.transports.filesystem.steps import Run
 
@@ -20,6 +21,7 @@ FINISHED = 77
 def run_until(path: Path, changes: int, progress: int) -> None:
     """Run the steps in this process, killed at that change; writes a byte after each step."""
     really_write = os.write
+    vars(records)["MOST_NAMES"] = 3  # so that a batch of four records goes to two files
     die_at_statement("filesystem", changes)
     for step in Run(path).steps():
         step()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,47 +16,9 @@ from dulse import Connection, Queue, errors
 from dulse.links import file_systems
 from dulse.model.records import Put, Target
 from dulse.transports.filesystem import FilesystemStorage
-
-LEASE_MS = 60_000
+from tests.transports.filesystem.storing import names, put, taken
 
 NAMES = ["../x", "/etc/x", "a\0b", "n" * 300, ".", "..", "", "\N{SNOWMAN}" * 200]
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[FilesystemStorage]:
-    storage = FilesystemStorage(tmp_path / "broker", durability="normal")
-    storage.open(10)
-    yield storage
-    storage.close(5)
-
-
-def put(storage: FilesystemStorage, payload: bytes, queue: str = "q") -> None:
-    storage.put([Put(payload, [Target(queue)], len(payload))])
-
-
-def fill(storage: FilesystemStorage) -> None:
-    """Put more than a disk of 1 MiB takes."""
-    for _ in range(100):
-        put(storage, b"x" * 50_000, "big")
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def taken(storage: FilesystemStorage, queue: str = "q") -> list[bytes]:
-    return [each.payload for each in storage.reserve([(queue, 100)], "worker", LEASE_MS)[0]]
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size, as on a disk that is full (EFBIG)."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,64 +60,6 @@ def test_a_folder_of_a_newer_version_is_left_alone(storage: FilesystemStorage, t
 
     with pytest.raises(errors.StorageCorrupt, match=f"{mark} says 99"):
         FilesystemStorage(tmp_path / "broker").open(5)
-
-
-def test_a_file_that_grows_too_long_is_told_and_nothing_of_the_message_stays(
-    storage: FilesystemStorage, tmp_path: Path
-) -> None:
-    put(storage, b"before")
-
-    with files_of_at_most(100_000), pytest.raises(errors.StorageFull, match="free some space"):
-        put(storage, b"x" * 200_000)
-    put(storage, b"after")
-
-    assert taken(storage) == [b"before", b"after"]
-    assert names(tmp_path / "broker" / "writing") == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-def test_a_full_disk_is_told_and_what_is_on_it_can_be_taken(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a disk")
-    try:
-        storage = FilesystemStorage(disk / "broker")
-        storage.open(10)
-        put(storage, b"before")
-        with pytest.raises(errors.StorageFull, match="free some space"):
-            fill(storage)
-        kept = storage.depth(["big"])[0].ready
-        assert taken(storage) == [b"before"]
-        assert taken(storage, "big") == [b"x" * 50_000] * kept
-        storage.forget("worker", force=True)
-        assert storage.purge("big") == kept
-        storage.sweep()
-        put(storage, b"after")
-        assert taken(storage) == [b"before", b"after"]
-        storage.close(5)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk; others meet the case below")
-def test_a_disk_that_was_mounted_read_only_is_named(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a disk")
-    try:
-        with Connection(f"filesystem://{disk}/broker") as connection:
-            Queue("work")(connection).declare()
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        with pytest.raises(errors.StorageReadOnly, match=f"{disk}/broker.* cannot be written"):
-            FilesystemStorage(disk / "broker").open(5)
-        with pytest.raises(errors.StorageReadOnly, match=f"{disk}/new cannot be written"):
-            FilesystemStorage(disk / "new").open(5)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 AS_NOBODY = """
@@ -318,53 +219,3 @@ def test_a_broken_log_of_the_topology_is_named(tmp_path: Path, damage: bytes | N
         message = Queue("work")(connection.default_channel).get(no_ack=True)
         assert message is not None
         assert message.payload == "kept"
-
-
-def test_a_batch_with_more_names_than_a_file_may_have_is_written_to_several(
-    storage: FilesystemStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dulse.transports.filesystem.records.MOST_NAMES", 7)
-    queues = ["one", "two", "three"]
-    bodies = [b"%d" % number for number in range(10)]
-
-    storage.put([Put(body, [Target(queue) for queue in queues], len(body)) for body in bodies])
-
-    assert [taken(storage, queue) for queue in queues] == [bodies] * 3
-    files = [path for path in (tmp_path / "broker" / "leased").rglob("*") if path.is_file()]
-    assert sorted(path.stat().st_nlink for path in files)[-30:] == [6] * 30
-    assert names(tmp_path / "broker" / "writing") == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-def test_a_batch_of_several_files_of_which_one_gets_no_name_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dulse.transports.filesystem.records.MOST_NAMES", 7)
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    # Here each name of a file counts, so that names run out while there is room for bytes.
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1000", "none", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a disk")
-    queues = ["one", "two", "three"]
-    targets = [Target(queue) for queue in queues]
-    try:
-        storage = FilesystemStorage(disk / "broker")
-        storage.open(10)
-        storage.put([Put(b"before", targets, 6)])
-        room = os.statvfs(disk)
-        used = room.f_files - room.f_ffree
-        files, of_two_files = 5, 12
-        subprocess.run(["mount", "-o", f"remount,nr_inodes={used + files + of_two_files + 3}", str(disk)], check=True)
-
-        with pytest.raises(errors.StorageFull, match="free some space"):
-            storage.put([Put(b"%d" % number, targets, 1) for number in range(10)])
-
-        assert [depth.ready for depth in storage.depth(queues)] == [1] * 3
-        assert names(disk / "broker" / "writing") == []
-        subprocess.run(["mount", "-o", "remount,nr_inodes=1000", str(disk)], check=True)
-        storage.put([Put(b"after", targets, 5)])
-        assert [taken(storage, queue) for queue in queues] == [[b"before", b"after"]] * 3
-        storage.close(5)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from dulse import errors
 
-__all__ = ["file_failure", "named"]
+__all__ = ["file_failure", "named", "unsynced"]
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -28,6 +28,16 @@ def file_failure(error: OSError, path: str) -> Exception:
         return errors.make(errors.StorageError, text)
     name = errno.errorcode.get(error.errno or 0, "no code")
     return errors.make(errors.StorageError, f"{path}: {error.strerror} ({name})")
+
+
+def unsynced(error: OSError, path: str) -> Exception:
+    """Make the error of dulse for a disk that does not take what has its names already."""
+    name = errno.errorcode.get(error.errno or 0, "no code")
+    text = (
+        f"{path}: {error.strerror} ({name}) on waiting for the disk: what was published is there and can be taken, but "
+        "may be lost with the power: publish it again only if it may come twice"
+    )
+    return errors.make(errors.StorageError, text)
 
 
 @contextmanager

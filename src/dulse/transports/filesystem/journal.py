@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -14,10 +15,9 @@ __all__ = ["Journal", "Plan"]
 class Plan(NamedTuple):
     """New names for what is written, and names that go: done twice it is the same as once."""
 
-    source: str
-    """The file with the bytes, which loses this name at the end; empty: nothing new."""
-    links: list[str]
-    unlinks: list[str]
+    links: Sequence[tuple[str, Sequence[str]]]
+    """Files with the bytes, which lose this name at the end, and their new names."""
+    unlinks: Sequence[str] = ()
 
 
 class Journal:
@@ -39,14 +39,12 @@ class Journal:
             os.close(descriptor)
 
     def carry_out(self, plan: Plan) -> None:
-        """Do all of it; killed in between, `finish` does the rest. On a failure (full disk) nothing is done."""
+        """Do all of it; killed in between, `finish` does the rest. Without room for a name nothing is done."""
         self._plans.append(plan)
         try:
             self._write()
-            _do(plan)
-        except OSError:
-            _undo(plan)
-            raise
+            _link(plan)
+            _unlink(plan)
         finally:
             self._plans.remove(plan)
             os.ftruncate(self._descriptor, 0)
@@ -55,7 +53,11 @@ class Journal:
 
     def _write(self) -> None:
         texts = [json.dumps(plan).encode() for plan in self._plans]
-        os.pwrite(self._descriptor, b"".join([b"%08x%s\n" % (crc32(text), text) for text in texts]), 0)
+        rest = memoryview(b"".join([b"%08x%s\n" % (crc32(text), text) for text in texts]))
+        written = 0
+        while rest:  # a disk that gets full takes a part first
+            count = os.pwrite(self._descriptor, rest, written)
+            written, rest = written + count, rest[count:]
 
     def finish(self) -> None:
         """Do what somebody who died had written down in whole and not done."""
@@ -63,26 +65,37 @@ class Journal:
         for line in found.splitlines(keepends=True):
             text = line[8:-1]
             if line.endswith(b"\n") and line[:8] == b"%08x" % crc32(text):
-                plan = Plan(*json.loads(text))
-                if not plan.source or os.path.exists(plan.source):  # its name is the last that goes
-                    _do(plan)
+                _finish(Plan(*json.loads(text)))
         if found:
             os.ftruncate(self._descriptor, 0)
 
 
-def _do(plan: Plan) -> None:
-    for path in plan.links:
-        with contextlib.suppress(FileExistsError):
-            os.link(plan.source, path)
-    for path in plan.unlinks:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-    if plan.source:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(plan.source)
+def _link(plan: Plan) -> None:
+    try:
+        for source, paths in plan.links:
+            for path in paths:
+                with contextlib.suppress(FileExistsError):
+                    os.link(source, path)
+    except OSError:
+        for _, paths in plan.links:
+            for path in paths:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+        raise
 
 
-def _undo(plan: Plan) -> None:
-    for path in plan.links:
-        with contextlib.suppress(OSError):
+def _unlink(plan: Plan) -> None:
+    """Take names away; nothing is undone from here on, as what has lost its last name is lost."""
+    for path in [*plan.unlinks, *[source for source, _ in plan.links]]:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _finish(plan: Plan) -> None:
+    """Do what was not done yet: where the name of a source is gone, nothing but such names was left to be taken away.
+
+    Those are deleted in an hour, as all that is written and never put.
+    """
+    if all(os.path.exists(source) for source, _ in plan.links):
+        _link(plan)
+        _unlink(plan)

@@ -17,7 +17,7 @@ from dulse.transports.filesystem.journal import Plan
 from dulse.transports.filesystem.kombu_folders import Claimed, KombuFolders, can_name
 from dulse.transports.filesystem.line import HIGHEST
 from dulse.transports.filesystem.place import make_folder, sync_folder
-from dulse.transports.filesystem.records import Pack, write_records
+from dulse.transports.filesystem.records import NOTHING_ELSE, Pack, write_records
 from dulse.transports.filesystem.step import Step
 from dulse.transports.filesystem.storage import FilesystemStorage
 from dulse.virtual.kombu_envelope import body_size, to_kombu, to_record
@@ -93,9 +93,7 @@ class MixedStorage(FilesystemStorage):
                 if not self._is_next(step, publisher):
                     return ()
                 parked = step.parked(puts, guards, park)
-                problems = self._write(step, parked or own)
-                if not parked:
-                    self._hand_out(step, drafts)
+                problems = self._write(step, parked) if parked else self._hand_out(step, own, drafts)
                 if publisher is not None:
                     step.broker.count(publisher)
         finally:
@@ -113,26 +111,29 @@ class MixedStorage(FilesystemStorage):
         drafts.append((self._kombu.draft(data, durable=self._broker.durable), [target.queue for target in out]))
         return put._replace(targets=[target for target in put.targets if target not in out])
 
-    def _write(self, step: Step, puts: Sequence[Put], unlinks: Sequence[str] = ()) -> list[Problem]:
-        """Write records of ours in place of some files."""
+    def _write(self, step: Step, puts: Sequence[Put], plan: Plan = NOTHING_ELSE) -> list[Problem]:
+        """Write records of ours, and do what else is planned."""
         if not any(put.targets for put in puts):
+            step.carry_out(plan)
             return []
         pack = Pack(self._broker, puts)
         try:
             pack.sync_bytes()
-            problems = write_records(step, puts, pack, unlinks, limited=not unlinks)
+            problems = write_records(step, puts, pack, plan, limited=not plan.unlinks)
             pack.sync()
         finally:
             pack.discard()
         return problems
 
-    def _hand_out(self, step: Step, drafts: Sequence[tuple[str, list[str]]]) -> None:
-        for path, queues in drafts:
-            step.carry_out(Plan(path, self._kombu.new_paths(queues), []))
+    def _hand_out(self, step: Step, own: Sequence[Put], drafts: Sequence[tuple[str, list[str]]]) -> list[Problem]:
+        """Write what stays with ours, and what Kombu's processes may have, in one."""
+        links = [(path, self._kombu.new_paths(queues)) for path, queues in drafts]
+        problems = self._write(step, own, Plan(links))
         if drafts:
             if self._broker.durable:
                 sync_folder(self._kombu.outgoing)
             step.broker.ring()
+        return problems
 
     def _take_in(self, wants: Sequence[tuple[str, int]], until: float | None) -> None:
         """Make records of files, as many as are wanted and not there yet, and of all that the dead had claimed."""
@@ -147,7 +148,9 @@ class MixedStorage(FilesystemStorage):
                     claimed += self._kombu.claim(queue, count - (line.counters.count if line else 0))
                 for each in claimed:
                     self._kombu.keep(each)
-                self._write(step, [_read(each) for each in claimed], [each.path for each in claimed])
+                if claimed:
+                    records = [_read(each) for each in claimed]
+                    self._write(step, records, Plan((), [each.path for each in claimed]))
             finally:
                 self._is_taking_in = False
 

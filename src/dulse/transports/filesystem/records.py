@@ -11,6 +11,7 @@ from zlib import crc32
 from dulse.links.clocks import wall_ms
 from dulse.model.records import Guard, Problem, Put, Target, Token
 from dulse.transports.filesystem.broker import Broker
+from dulse.transports.filesystem.failures import unsynced
 from dulse.transports.filesystem.journal import Plan
 from dulse.transports.filesystem.line import Line
 from dulse.transports.filesystem.names import Entry
@@ -18,10 +19,12 @@ from dulse.transports.filesystem.place import sync_folder, write_all
 from dulse.transports.filesystem.step import Step
 from dulse.virtual.storage import Move, StaleTopology
 
-__all__ = ["Pack", "excess", "forward", "has_limit", "write_records"]
+__all__ = ["NOTHING_ELSE", "Pack", "excess", "forward", "has_limit", "write_records"]
 
 MOST_NAMES: Final = 10_000
 """Of one file: the file systems that allow the fewest allow some 32,000."""
+
+NOTHING_ELSE: Final = Plan(())
 
 
 class _File:
@@ -65,20 +68,6 @@ class _File:
                     with contextlib.suppress(FileNotFoundError):  # all of it was taken meanwhile
                         sync_folder(folder)
 
-    def name(self, step: Step, paths: list[str], unlinks: Sequence[str] = ()) -> None:
-        """Get these names, and take others away."""
-        if len(paths) == 1 and not unlinks:
-            os.rename(self.path, paths[0])
-        elif paths or unlinks:
-            step.carry_out(Plan(self.path if paths else "", paths, list(unlinks)))
-        self.paths += paths
-
-    def take_names_away(self) -> None:
-        """Have none of the names that it has got, under the same lock."""
-        for path in self.paths:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-
     def _folders(self) -> set[str]:
         """Give those with a name of the file, and those above that may be new, too, where they don't follow either."""
         found = {os.path.dirname(path) for path in self.paths}
@@ -91,6 +80,7 @@ class Pack:
     """The bytes of the records of one step: one file, or as many as give no file more than MOST_NAMES."""
 
     def __init__(self, broker: Broker, puts: Sequence[Put]) -> None:
+        self._root = broker.place.root
         self._files: list[_File] = []
         try:
             for part in _parts(puts):
@@ -110,9 +100,12 @@ class Pack:
             file.sync_bytes()
 
     def sync(self) -> None:
-        """Wait until bytes and names are on the disk."""
-        for file in self._files:
-            file.sync()
+        """Wait until bytes and names are on the disk; StorageError: they are there for all, and maybe not on it."""
+        try:
+            for file in self._files:
+                file.sync()
+        except OSError as error:
+            raise unsynced(error, self._root) from error
 
     def parts(self, puts: Sequence[Put]) -> Iterator[tuple[_File, Sequence[tuple[int, Put]]]]:
         """Give each file with the puts whose bytes it has and their numbers; targets may be others than at first."""
@@ -122,20 +115,16 @@ class Pack:
             yield file, numbered[first : first + file.count]
             first += file.count
 
-    def name(self, step: Step, names: Sequence[tuple[_File, list[str]]], unlinks: Sequence[str]) -> None:
-        """Give the files their names, and take others away at the last, so that a kill loses nothing.
 
-        On a failure (full disk) nothing is done.
-        """
-        *ahead, (last, its_paths) = names
-        try:
-            for file, paths in ahead:
-                file.name(step, paths)
-            last.name(step, its_paths, unlinks)
-        except OSError:
-            for file, _ in ahead:
-                file.take_names_away()
-            raise
+def _name(step: Step, names: Sequence[tuple[_File, list[str]]], plan: Plan) -> None:
+    """Give the files their names and do what else is planned, all or, on a failure (full disk), nothing of it."""
+    named = [(file, paths) for file, paths in names if paths]
+    if len(named) == 1 and len(named[0][1]) == 1 and not plan.links and not plan.unlinks:
+        os.rename(named[0][0].path, named[0][1][0])
+    elif named or plan.links or plan.unlinks:
+        step.carry_out(Plan([*[(file.path, paths) for file, paths in named], *plan.links], plan.unlinks))
+    for file, paths in named:
+        file.paths = paths
 
 
 def _parts(puts: Sequence[Put]) -> Iterator[Sequence[Put]]:
@@ -155,9 +144,9 @@ def _parts(puts: Sequence[Put]) -> Iterator[Sequence[Put]]:
 
 
 def write_records(
-    step: Step, puts: Sequence[Put], pack: Pack, unlinks: Sequence[str] = (), *, limited: bool
+    step: Step, puts: Sequence[Put], pack: Pack, plan: Plan = NOTHING_ELSE, *, limited: bool
 ) -> list[Problem]:
-    """Give a pack's records their names, and take other names away; tells which queues are at their limit."""
+    """Give a pack's records their names, and do what else is planned; tells which queues are at their limit."""
     problems: list[Problem] = []
     checked: dict[str, tuple[int, Target]] = {}
     named: list[tuple[_File, list[str]]] = []
@@ -184,7 +173,7 @@ def write_records(
                 rings = rings or not target.delay_ms
             offset += length
         named.append((file, paths))
-    pack.name(step, named, unlinks)
+    _name(step, named, plan)
     if rings:
         step.broker.ring()
     for queue, (index, target) in checked.items():
@@ -220,7 +209,7 @@ def forward(step: Step, moves: Sequence[Move], owner: str, guards: Sequence[Guar
             puts += [put._replace(targets=()) for put in its_puts]
     if paths and stale is not None:
         raise StaleTopology(stale)
-    write_records(step, puts, pack, paths, limited=False)
+    write_records(step, puts, pack, Plan((), paths), limited=False)
     return lost
 
 

@@ -87,6 +87,8 @@ class Step:
 
     def carry_out(self, plan: Plan) -> None:
         """Do several changes of the folder as one."""
+        if not plan.links and not plan.unlinks:
+            return
         with self._busy():
             self.broker.journal.carry_out(plan)
 
