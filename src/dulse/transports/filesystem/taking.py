@@ -73,9 +73,7 @@ def read(broker: Broker, found: Sequence[Taken]) -> list[Leased]:
     leased = []
     with _Reading() as reading:
         for token, queue, entry, deliveries, path in found:
-            payload = reading.follow(entry)
-            if payload is None:
-                payload = _bytes(broker, path, entry, reading)
+            payload = _bytes(broker, path, entry, reading)
             if payload is not None:
                 ttl_ms = None if entry.dies is None else entry.dies - entry.since
                 leased.append(Leased(token, queue, payload, deliveries, max(0, now - entry.since), ttl_ms))
@@ -83,11 +81,11 @@ def read(broker: Broker, found: Sequence[Taken]) -> list[Leased]:
 
 
 class _Reading:
-    """The file that was read last, kept open: what was put in one batch lies in one, one behind the other."""
+    """The file that was read last, kept open: what was put in one batch lies in one."""
 
     def __init__(self) -> None:
         self._descriptor = -1
-        self._last: Entry | None = None
+        self._file: tuple[int, int] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -100,48 +98,30 @@ class _Reading:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def follow(self, entry: Entry) -> bytes | None:
-        """Read what lies behind the last record if it is this one; None: it lies elsewhere, or is broken.
-
-        That is so if it was put in the same ms into a file of as many names, begins where the last one ends, and has
-        the checksum. A file of several names is never written again.
-        """
-        last = self._last
-        if (
-            last is None
-            or entry.names == 1
-            or entry.names != last.names
-            or entry.since != last.since
-            or entry.offset != last.offset + last.length
-        ):
-            return None
+    def read(self, path: str, entry: Entry) -> bytes:
+        """Read a record from the file of this name; nothing if it cannot be read. Raises FileNotFoundError."""
+        is_shared = entry.names > 1
+        if not (is_shared and self._file is not None and self._file == _identity(os.stat(path))):
+            self._close()
+            self._file = None
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if is_shared:
+                self._file = _identity(os.fstat(self._descriptor))
         try:
-            found = os.pread(self._descriptor, entry.length, entry.offset)
-        except OSError:
-            return None  # opening it by its name tells
-        if crc32(found) != entry.checksum:
-            return None
-        self._last = entry
-        return found
-
-    def open(self, path: str, entry: Entry) -> bytes:
-        """Read a record from the file of this name; nothing if it cannot be read."""
-        self._close()
-        self._last = None
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            found = os.pread(self._descriptor, entry.length, entry.offset)
+            return os.pread(self._descriptor, entry.length, entry.offset)
         except OSError as error:
             _logger.error("%s cannot be read: %s", path, error.strerror)  # noqa: TRY400 - it says all
             return b""
-        self._last = entry
-        return found
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _bytes(broker: Broker, path: str, entry: Entry, reading: _Reading) -> bytes | None:
     """Read a record; None: it is no longer here. One that is broken is empty: whoever asked sets it aside."""
     try:
-        found = reading.open(path, entry)
+        found = reading.read(path, entry)
     except FileNotFoundError:
         return None
     if crc32(found) == entry.checksum:
