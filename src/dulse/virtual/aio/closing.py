@@ -25,15 +25,18 @@ async def end_publishing(transport: VirtualTransport, until: float) -> None:
 
 async def give_everything_back(transport: VirtualTransport, until: float) -> None:
     """Leave nothing in the store that is ours: deliveries, consumers, exclusive queues, the owner."""
-    leftovers.add(transport.place, transport.owner)
-    for channel in list(transport.channels.values()):
-        await channel.end(until)
-    with transport.mutex:
-        transport.debts.owe(transport.intake.empty(), "unhanded")
-    await transport.settlements.write(until)
-    await transport.debts.pay(until)
-    await transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
-    await _forget(transport, transport.owner, until)
+    try:
+        for channel in list(transport.channels.values()):
+            await channel.end(until)
+        with transport.mutex:
+            transport.debts.owe(transport.intake.empty(), "unhanded")
+        await transport.settlements.write(until)
+        await transport.debts.pay(until)
+        await transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
+        await _forget(transport, transport.owner, until)
+    except BaseException:
+        leftovers.add(transport.place, transport.owner)
+        raise
 
 
 async def end_leftovers(transport: VirtualTransport, until: float) -> None:
@@ -43,9 +46,9 @@ async def end_leftovers(transport: VirtualTransport, until: float) -> None:
         if transport.capabilities.late_answers:
             await route_parked(transport, until, owner)
         await _forget(transport, owner, until)
+        leftovers.discard(transport.place, owner)
 
 
 async def _forget(transport: VirtualTransport, owner: str, until: float) -> None:
     while await transport.storage.forget(owner, force=True, until=until):
         pass
-    leftovers.discard(transport.place, owner)

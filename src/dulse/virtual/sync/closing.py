@@ -26,15 +26,18 @@ def end_publishing(transport: VirtualTransport, until: float) -> None:
 
 def give_everything_back(transport: VirtualTransport, until: float) -> None:
     """Leave nothing in the store that is ours: deliveries, consumers, exclusive queues, the owner."""
-    leftovers.add(transport.place, transport.owner)
-    for channel in list(transport.channels.values()):
-        channel.end(until)
-    with transport.mutex:
-        transport.debts.owe(transport.intake.empty(), "unhanded")
-    transport.settlements.write(until)
-    transport.debts.pay(until)
-    transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
-    _forget(transport, transport.owner, until)
+    try:
+        for channel in list(transport.channels.values()):
+            channel.end(until)
+        with transport.mutex:
+            transport.debts.owe(transport.intake.empty(), "unhanded")
+        transport.settlements.write(until)
+        transport.debts.pay(until)
+        transport.catalogue.end(partial(decide_burial, owner=transport.owner), until)
+        _forget(transport, transport.owner, until)
+    except BaseException:
+        leftovers.add(transport.place, transport.owner)
+        raise
 
 
 def end_leftovers(transport: VirtualTransport, until: float) -> None:
@@ -44,9 +47,9 @@ def end_leftovers(transport: VirtualTransport, until: float) -> None:
         if transport.capabilities.late_answers:
             route_parked(transport, until, owner)
         _forget(transport, owner, until)
+        leftovers.discard(transport.place, owner)
 
 
 def _forget(transport: VirtualTransport, owner: str, until: float) -> None:
     while transport.storage.forget(owner, force=True, until=until):
         pass
-    leftovers.discard(transport.place, owner)
