@@ -13,6 +13,7 @@ from time import monotonic
 
 import pytest
 
+from dulse import errors
 from dulse.links import keeper_asynchronous as module
 from dulse.links.keeper_asynchronous import Keeper
 from dulse.links.waiting.aio import Event
@@ -169,6 +170,20 @@ async def test_a_duty_that_raises_is_logged_and_run_again_after_a_pause(
 
     assert "<Task> failed in the background" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_broker_that_is_away_takes_a_line_in_the_log_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise errors.make(errors.ConnectionLost, "nobody is there")
+
+    keeper, bad = Keeper(), Task(0.0, fail)
+    await keeper.add(bad)
+    await bad.has_run()
+    await turns(20)
+
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert "nobody is there" in record.message
 
 
 async def test_a_duty_that_raises_is_not_run_again_at_once() -> None:

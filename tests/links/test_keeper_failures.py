@@ -26,6 +26,22 @@ def test_a_duty_that_raises_is_logged_and_the_others_go_on(
     assert failure.__name__ in caplog.text
 
 
+def test_a_broker_that_is_away_takes_a_line_in_the_log_and_no_traceback(
+    keeper: Keeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise errors.make(errors.ConnectionLost, "nobody is there")
+
+    bad = Task(0.0, fail)
+    keeper.add(bad)
+    bad.ran.get(timeout=LONG)
+    settle(keeper)
+
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert "nobody is there" in record.message
+
+
 def test_a_duty_that_raises_is_not_run_again_at_once(keeper: Keeper) -> None:
     def fail() -> None:
         bad.next = 0.0

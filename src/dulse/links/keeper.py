@@ -259,6 +259,9 @@ class Keeper:
         try:
             if duty is not None:
                 duty.run()
+        except errors.OperationalError as problem:  # a broker is away: its words say all
+            entry.not_before = monotonic() + _PAUSE
+            _logger.warning("%r failed in the background; it is not run again within %s s: %s", duty, _PAUSE, problem)
         except BaseException:  # whatever a duty raises, the others go on
             entry.not_before = monotonic() + _PAUSE
             _logger.exception("%r failed in the background; it is not run again within %s s", duty, _PAUSE)

@@ -14,6 +14,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Protocol
 
+from dulse import errors
 from dulse.links.waiting.signal_aio import Event, Signal
 
 _logger = logging.getLogger(__name__)
@@ -129,6 +130,9 @@ class Keeper:
         try:
             if duty is not None:
                 await duty.run()
+        except errors.OperationalError as problem:  # a broker is away: its words say all
+            entry.not_before = monotonic() + _PAUSE
+            _logger.warning("%r failed in the background; it is not run again within %s s: %s", duty, _PAUSE, problem)
         except Exception:
             entry.not_before = monotonic() + _PAUSE
             _logger.exception("%r failed in the background; it is not run again within %s s", duty, _PAUSE)
