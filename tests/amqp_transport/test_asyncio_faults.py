@@ -12,9 +12,9 @@ import pytest
 
 from dulse import errors
 from dulse.aio import Connection, Message, Queue
-from dulse.testing.conformance.aio.listening import in_time
 from dulse.testing.proxy import Direction, FaultProxy
 from tests.amqp_transport.asyncio_consuming import consumed
+from tests.amqp_transport.attempts import in_time_by_asyncio
 from tests.amqp_transport.conftest import PATIENCE, in_order_of_their_last_coming
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -155,7 +155,7 @@ async def test_a_silent_peer_is_noticed_within_two_heartbeats(rabbitmq: RabbitMQ
         assert took >= heartbeat
         return took
 
-    await in_time(2 * heartbeat + 1, attempt)
+    await in_time_by_asyncio(2 * heartbeat + 1, attempt)
 
 
 @asynccontextmanager

@@ -10,8 +10,8 @@ import pytest
 
 import dulse
 from dulse import errors
-from dulse.testing.conformance.sync.listening import in_time
 from dulse.testing.proxy import FaultProxy
+from tests.amqp_transport.attempts import in_time
 from tests.servers.rabbitmq import RabbitMQ
 
 HEARTBEAT = 2
