@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 from dulse import Connection, Queue
+from tests.faults.brokers import LEASE
 
 pytestmark = [pytest.mark.kill, pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")]
 
 COUNT = 1500
+
+
+@pytest.fixture
+def shared_url(shared_url: str) -> str:
+    """Have a lease that a disk which stands still for a second does not end: nobody dies here with messages in hand."""
+    return shared_url.replace(f"lease={LEASE}", "lease=20")
 
 
 def run(case: str, url: str) -> None:

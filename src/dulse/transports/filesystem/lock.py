@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import random
 from typing import Final
 
@@ -26,6 +27,16 @@ SIGNALS: Final = frozenset(
 SHORTEST_PAUSE: Final = 0.0002
 LONGEST_PAUSE: Final = 0.01
 """Seconds between two tries, by chance a little more or less: the system's own queue has no deadline."""
+
+STARVES_AFTER: Final = 0.02
+"""Seconds after which who waits asks the others to stand back: busy publishers take the lock again at once, always.
+Who stands back waits as well, and soon starves with the rest."""
+HEARD_FOR: Final = 0.1
+"""Seconds for which a plea counts, which is made anew by each try: a process may die while it waits."""
+LOOK_EVERY: Final = 0.005
+"""Seconds between two looks for a plea."""
+PLEA: Final = struct.Struct("=d")
+"""What stands in the lock's file: when somebody starved, on time.monotonic(), which is one clock for all processes."""
 
 
 @contextmanager
@@ -52,6 +63,7 @@ class Lock:
         self._path = path
         self._descriptor = -1
         self._mutex = threading.RLock()
+        self._look_at = 0.0
         self.depth = 0
         """How many steps of this thread are under way: more than one in a signal handler or finalizer."""
 
@@ -74,21 +86,45 @@ class Lock:
     @contextmanager
     def held(self, seconds: float) -> Iterator[None]:
         """Hold the lock; StorageBusy: others held it for so many seconds. Signal handlers run before and afterwards."""
-        deadline = time.monotonic() + seconds
+        begun = now = time.monotonic()
         pause = SHORTEST_PAUSE
+        starves = False
         while True:
-            with undisturbed():
-                if self._try():
-                    try:
-                        yield
-                    finally:
-                        self._release()
-                    return
-            if time.monotonic() >= deadline:
+            if now - begun >= STARVES_AFTER:
+                pause = pause if starves else SHORTEST_PAUSE
+                starves = True
+                self._plead(now)
+            if starves or not self._others_starve(now):
+                with undisturbed():
+                    if self._try():
+                        try:
+                            if starves:
+                                self._plead(0.0)
+                            yield
+                        finally:
+                            self._release()
+                        return
+            if now - begun >= seconds:
                 text = f"{self._path}: others held the lock for {seconds:.1f} s: find out who, or allow more time"
                 raise errors.make(errors.StorageBusy, text)
             time.sleep(pause * (0.5 + random()))  # noqa: S311 - no secret
             pause = min(pause * 1.5, LONGEST_PAUSE)
+            now = time.monotonic()
+
+    def _plead(self, now: float) -> None:
+        """Ask others to stand back, or let them on. On a full disk nobody is asked: it is no more than a courtesy."""
+        with suppress(OSError):
+            os.pwrite(self._opened(), PLEA.pack(now), 0)
+
+    def _others_starve(self, now: float) -> bool:
+        """Tell whether to stand back, which a step within a step of ours must not."""
+        if self.depth or now < self._look_at:
+            return False
+        plea = os.pread(self._opened(), PLEA.size, 0)
+        if len(plea) == PLEA.size and 0 <= now - PLEA.unpack(plea)[0] < HEARD_FOR:
+            return True
+        self._look_at = now + LOOK_EVERY
+        return False
 
     def _try(self) -> bool:
         if not self._mutex.acquire(blocking=False):
