@@ -14,8 +14,8 @@ from dulse import errors
 from dulse.aio import Connection, Message, Queue
 from dulse.testing.proxy import Direction, FaultProxy
 from tests.amqp_transport.asyncio_consuming import consumed
-from tests.amqp_transport.attempts import in_time_by_asyncio
 from tests.amqp_transport.conftest import PATIENCE, in_order_of_their_last_coming
+from tests.attempts import in_time_by_asyncio
 from tests.servers.rabbitmq import RabbitMQ
 
 WINDOW = 1000

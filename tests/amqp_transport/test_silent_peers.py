@@ -11,7 +11,7 @@ import pytest
 import dulse
 from dulse import errors
 from dulse.testing.proxy import FaultProxy
-from tests.amqp_transport.attempts import in_time
+from tests.attempts import in_time
 from tests.servers.rabbitmq import RabbitMQ
 
 HEARTBEAT = 2

@@ -16,7 +16,8 @@ from dulse.virtual.driver import in_threads, virtual_driver
 
 Store = Literal["sqlite", "filesystem"]
 
-LEASE = 1
+LEASE = 2
+"""Seconds: a disk that stands still for one of them does not end it."""
 
 CHANGES = ["open", "mkdir", "rename", "link", "unlink", "rmdir", "write", "pwrite", "ftruncate", "utime"]
 """The system calls by which a folder's broker changes the disk (and opens files)."""

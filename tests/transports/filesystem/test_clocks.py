@@ -39,7 +39,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    url = f"filesystem://{tmp_path}/broker?lease=1&durability=normal"
+    url = f"filesystem://{tmp_path}/broker?lease=2&durability=normal"
     with Connection(url) as connection:
         Queue("work")(connection).declare()
         connection.Producer().publish("held", routing_key="work")
@@ -56,7 +56,7 @@ def test_a_living_holder_keeps_what_it_holds_for_longer_than_its_lease(url: str,
             connection.Consumer(Queue("work"), on_message=print),
             pytest.raises(errors.DeadlineExceeded),
         ):
-            connection.drain_events(timeout=3)
+            connection.drain_events(timeout=5)
         holder.communicate("done\n", timeout=60)
         assert holder.returncode == 0
     with Connection(url) as connection:
