@@ -39,9 +39,9 @@ def test_moving_messages_loses_and_doubles_none_when_killed_anywhere(tmp_path: P
 
     assert count >= 5
     with Connection(steps.url(tmp_path)) as connection:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         found: list[int] = []
-        while len(found) < steps.MESSAGES and time.monotonic() < end:  # the last of the dead may hold some for a second
+        while len(found) < steps.MESSAGES and time.monotonic() < end:  # the last of the dead may hold some
             found += drained(connection, "source") + drained(connection, "destination")
             time.sleep(0.05)
         assert sorted(found) == list(range(steps.MESSAGES))

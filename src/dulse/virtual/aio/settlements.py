@@ -34,7 +34,7 @@ class Settlements:
         self._writing: dict[int, list[Token]] = {}
         """What is being written, and what was when the writer was cut short."""
         self._doubtful: set[Token] = set()
-        """What may have been written by a call that failed or was cancelled."""
+        """What may have been written by a call that failed or was cancelled, or is being written twice."""
         self._written = Signal()
         self.due = 0.0
         """When they are written before another message is handed over, on time.monotonic()."""
@@ -51,15 +51,22 @@ class Settlements:
             self.due = time.monotonic() + OVERDUE
             self._upkeep.settle_soon()
 
-    def take(self) -> list[Token]:
+    def take(self, *, again: bool = False) -> list[Token]:
         """Give what is to be written, to whoever writes it now and says `written` or `restore` then.
 
-        The caller holds the mutex.
+        `again` gives what others are writing just now as well: who is handed more in the same step would else hold both
+        for a moment, and a kill in that moment would have more delivered again than the prefetch allows. The caller
+        holds the mutex.
         """
         tokens = self.tokens
-        if not tokens:
+        others = list(self._writing.values()) if again else []
+        if not tokens and not others:
             return []
         self._writing[id(tokens)], self.tokens = tokens, []  # one step: no signal's handler runs within it
+        if others:
+            twice = {token for part in others for token in part}
+            self._doubtful.update(twice)
+            tokens += twice.difference(tokens)
         return tokens
 
     def clear(self) -> None:
@@ -85,7 +92,10 @@ class Settlements:
         self._writing.pop(id(tokens), None)
         self._written.notify()
         self.report_lost(lost)
-        self._doubtful.difference_update(tokens)
+        if self._doubtful:
+            with self._mutex:
+                writing = {token for part in self._writing.values() for token in part}
+                self._doubtful.difference_update(set(tokens) - writing)
 
     async def flush(self, until: float) -> None:
         """Delete what was settled so far, also what others are writing just now. Raises StorageBusy."""
@@ -104,8 +114,10 @@ class Settlements:
             if self._writing.pop(id(tokens), None) is None:
                 return
             self._doubtful.update(tokens)
+            waiting = set(self.tokens)
             for token in tokens:
-                self.add(token)
+                if token not in waiting:
+                    self.add(token)
         self._written.notify()
 
     def known(self) -> tuple[set[Token], list[list[Token]]]:

@@ -231,7 +231,7 @@ class VirtualTransport:
         while True:
             with self.mutex:
                 wants = self.intake.wants(empty)
-                settle = self.settlements.take() if wants else []
+                settle = self.settlements.take(again=True) if wants else []
             if not wants:
                 return empty
             leased = await self._reserve(wants, settle, until)
