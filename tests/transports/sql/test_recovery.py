@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from dulse import Connection, Queue, errors
+from dulse import Connection, Message, Queue, errors
 from dulse.model.records import Put, Target
 from dulse.transports.sql import SQLStorage
 from dulse.transports.sql.storage import MAX_RECORD_MYSQL
@@ -145,6 +146,31 @@ def test_a_server_that_is_back_takes_the_next_call(server: PostgreSQL | MariaDB,
         server.start()
 
         put(storage)
+
+
+def test_a_consumer_goes_on_when_somebody_has_ended_all_its_connections(
+    postgresql: PostgreSQL, postgresql_url: str
+) -> None:
+    database = postgresql_url.rpartition("/")[2]
+    end_all = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+    got: list[object] = []
+
+    def take(message: Message[object]) -> None:
+        got.append(message.payload)
+        message.ack()
+
+    with Connection(postgresql_url) as connection, connection.Consumer(Queue("work"), on_message=take):
+        for number in range(3):
+            ending = threading.Timer(0.5, postgresql.query, (end_all,))
+            ending.start()
+            with pytest.raises(errors.ConnectionLost):
+                connection.drain_events(timeout=20)
+            ending.join()
+            with Connection(postgresql_url) as other:
+                other.Producer().publish(number, routing_key="work")
+            connection.drain_events(timeout=20)
+
+    assert got == [0, 1, 2]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")

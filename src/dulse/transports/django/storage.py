@@ -187,7 +187,7 @@ class OwnConnections(Connections):
             if time.monotonic() >= end:
                 return
             time.sleep(MOMENT)
-        self._close_idle()
+        self.close_idle()
 
     def resume(self) -> None:
         """Go on, in the parent."""

@@ -127,9 +127,10 @@ class Connections:
     def close(self) -> None:
         """Close all connections, one in use when its call ends; refuse further calls."""
         self.is_open = False
-        self._close_idle()
+        self.close_idle()
 
-    def _close_idle(self) -> None:
+    def close_idle(self) -> None:
+        """Close those that nobody uses: the next calls make new ones."""
         while self._idle:
             try:
                 seat = self._idle.pop()
@@ -228,11 +229,11 @@ class Connections:
         if is_lost(error, seat.connection) or seat.watched.is_late:
             seat.close()
             if not seat.watched.is_late:
-                self._close_idle()  # the server has ended: they are lost as well
+                self.close_idle()  # the server has ended: they are lost as well
             return False
         self._undo(seat, how)
         if is_forbidden(error):
-            self._close_idle()  # so that the next call begins a session, or finds the primary server
+            self.close_idle()  # so that the next call begins a session, or finds the primary server
         return is_lock_trouble(error)
 
     def _undo(self, seat: Seat, how: str) -> None:

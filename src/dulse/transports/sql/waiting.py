@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from dulse import errors
 from dulse.links.polling import READABLE, poller
 from dulse.transports.sql import drivers, looking
 from dulse.transports.sql.connections import Connections, Seat
@@ -142,9 +143,12 @@ class Waiters:
             return self._wait(waiter, connections, queues, seconds)
         except BaseException as failure:
             waiter.close()
-            if _is_drivers(failure):
-                raise translate(failure, connections.place) from failure
-            raise
+            problem = translate(failure, connections.place) if _is_drivers(failure) else failure
+            if isinstance(problem, errors.ConnectionLost):
+                connections.close_idle()  # whoever ended this one has ended them as well
+            if problem is failure:
+                raise
+            raise problem from failure
         finally:
             self._waiting.discard(waiter)
             if connections.is_open:
