@@ -59,14 +59,13 @@ class Settlements:
         holds the mutex.
         """
         tokens = self.tokens
-        others = list(self._writing.values()) if again else []
-        if not tokens and not others:
+        if again and self._writing:
+            twice = {token for part in list(self._writing.values()) for token in part}
+            self._doubtful.update(twice)
+            tokens += twice.difference(tokens)  # which does no harm if a signal's handler raises after it
+        if not tokens:
             return []
         self._writing[id(tokens)], self.tokens = tokens, []  # one step: no signal's handler runs within it
-        if others:
-            twice = {token for part in others for token in part}
-            self._doubtful.update(twice)
-            tokens += twice.difference(tokens)
         return tokens
 
     def clear(self) -> None:

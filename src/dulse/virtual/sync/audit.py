@@ -47,7 +47,7 @@ class Audit:
         before = self._before
         if before is None and not self.wanted:
             return False
-        self.wanted = False
+        is_wanted_anew, self.wanted = self.wanted, False
         now = self._find(until)
         if before is None:
             self._before = now
@@ -57,10 +57,11 @@ class Audit:
             logger.info("%d messages that an interrupted call had taken go back to their queues", len(unknown))
             self._transport.storage.release(list(unknown), self._transport.owner, counted=False, until=until)
         self._repair(before, now)
-        self._before = None
+        # What was cut short between the two looks was found once so far.
+        self._before = now._replace(unknown=now.unknown - unknown) if is_wanted_anew else None
         self._transport.debts.pay(until)
         self._transport.made_room()
-        return self.wanted
+        return is_wanted_anew or self.wanted
 
     def _find(self, until: float) -> _Findings:
         transport = self._transport
