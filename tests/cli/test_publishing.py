@@ -72,7 +72,7 @@ def test_json_lines_are_published_as_json(run: Any, connection: Connection, work
     assert [message.payload for message in waiting(connection)] == [{"a": 1}, [2]]
 
 
-@pytest.mark.parametrize("line", ["{oops", pytest.param("[" * 5000 + "]" * 5000, id="deep")])
+@pytest.mark.parametrize("line", ["{oops", pytest.param("[" * 20_000 + "]" * 20_000, id="deep")])
 def test_a_line_that_is_not_json_is_named(run: Any, connection: Connection, work: str, line: str) -> None:
     result = run("publish", "-q", work, "-f", "jsonl", input=f'{{"a": 1}}\n{line}\n', code=1)
     assert "dulse: line 2 of stdin is not JSON" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import mimetypes
 import os
@@ -29,8 +30,8 @@ class Item(NamedTuple):
 
 
 Parse = Callable[[bytes], Item | None]
-Wait = Callable[[], AbstractContextManager[None]]
-"""Entered while input is waited for."""
+Wait = Callable[[int | None], AbstractContextManager[None]]
+"""Entered while input is waited for, with the descriptor that it comes from."""
 
 
 def parse_line(line: bytes) -> Item:
@@ -86,7 +87,7 @@ def read_files(paths: Sequence[str]) -> Iterator[tuple[list[Item], int]]:
         yield [Item(body, content_of(body, path))], len(body)
 
 
-def read_lines(paths: Sequence[str], parse: Parse, wait: Wait = nullcontext) -> Iterator[tuple[list[Item], int]]:
+def read_lines(paths: Sequence[str], parse: Parse, wait: Wait) -> Iterator[tuple[list[Item], int]]:
     """Give the messages of all lines that are there at the time, and the bytes that were read for them.
 
     What follows is waited for when those are asked for, so a slow writer's lines are not held back.
@@ -108,10 +109,11 @@ def read_lines(paths: Sequence[str], parse: Parse, wait: Wait = nullcontext) -> 
 
 def _lines(path: str, wait: Wait) -> Iterator[tuple[list[bytes], int]]:
     with _opened(path) as stream:
+        descriptor = _descriptor(stream)
         parts: list[bytes] = []
         length = 0
         while True:
-            with wait():
+            with wait(descriptor):
                 chunk = stream.read1(CHUNK)  # type: ignore[attr-defined]
             if not chunk:
                 break
@@ -129,6 +131,13 @@ def _lines(path: str, wait: Wait) -> Iterator[tuple[list[bytes], int]]:
             yield lines, len(chunk)
         if length:
             yield [b"".join(parts)], 0
+
+
+def _descriptor(stream: BinaryIO) -> int | None:
+    try:
+        return stream.fileno()
+    except io.UnsupportedOperation:  # what stands in for stdin may be no file
+        return None
 
 
 def _opened(path: str) -> AbstractContextManager[BinaryIO]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -31,9 +33,15 @@ class Stop:
         self.number = 0
         self._is_deferring = False
         self._before: dict[int, Any] = {}
+        self._pipe: tuple[int, ...] = ()
+        self._told_before = -1
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
+            self._pipe = os.pipe()
+            for descriptor in self._pipe:
+                os.set_blocking(descriptor, False)
+            self._told_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
             for each in SIGNALS:
                 self._before[each] = signal.signal(each, self._receive)
         return self
@@ -43,6 +51,10 @@ class Stop:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._pipe:
+            signal.set_wakeup_fd(self._told_before)
+        for descriptor in self._pipe:
+            os.close(descriptor)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         again = bool(self.number)
@@ -62,11 +74,22 @@ class Stop:
             yield
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Let signals interrupt, inside `after_each_step()`: for what may wait for long and can be left undone."""
+    def at_once(self, descriptor: int | None = None) -> Iterator[None]:
+        """Let signals interrupt, inside `after_each_step()`: for what may wait for long and can be left undone.
+
+        Where it begins, there is something to read from the descriptor: a signal that comes in the moment before a read
+        would else be noticed when that ends.
+        """
         with self._set(deferring=False):
             self.check()
+            if descriptor is not None and self._pipe:
+                self._wait_for(descriptor)
             yield
+
+    def _wait_for(self, descriptor: int) -> None:
+        woken = self._pipe[0]
+        while descriptor not in (readable := select.select([descriptor, woken], [], [])[0]):
+            os.read(readable[0], 512)  # a handler runs about here, and raises where the signal asks us to end
 
     @contextmanager
     def _set(self, *, deferring: bool) -> Iterator[None]:
