@@ -17,6 +17,8 @@ from dulse.testing.proxy import FaultProxy
 from tests.servers.redis import RedisServer
 
 PATIENCE = 60.0
+ENOUGH = 10_000
+"""Messages that are published without a pause: all have to be consumed in time, however slowly servers start."""
 WORK = Queue("work")
 
 
@@ -74,6 +76,8 @@ def test_what_was_published_is_there_once_although_the_server_was_killed(redis_s
             while not is_over.is_set():
                 producer.publish({"ident": count}, routing_key="work")
                 count += 1
+                if count > ENOUGH:
+                    time.sleep(0.001)
         producer.flush(timeout=PATIENCE)
 
     assert count > 100
