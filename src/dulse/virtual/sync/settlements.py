@@ -61,13 +61,16 @@ class Settlements:
         """
         tokens = self.tokens
         if again and self._writing:
-            twice = {token for part in list(self._writing.values()) for token in part}
+            twice = self._being_written()
             self._doubtful.update(twice)
             tokens += twice.difference(tokens)  # which does no harm if a signal's handler raises after it
         if not tokens:
             return []
         self._writing[id(tokens)], self.tokens = tokens, []  # one step: no signal's handler runs within it
         return tokens
+
+    def _being_written(self) -> set[Token]:
+        return {token for part in list(self._writing.values()) for token in part}  # others take theirs out meanwhile
 
     def clear(self) -> None:
         """Write nothing of what was settled so far: it is not ours any more; the caller holds the mutex."""
@@ -94,8 +97,7 @@ class Settlements:
         self.report_lost(lost)
         if self._doubtful:
             with self._mutex:
-                writing = {token for part in self._writing.values() for token in part}
-                self._doubtful.difference_update(set(tokens) - writing)
+                self._doubtful.difference_update(set(tokens) - self._being_written())
 
     def flush(self, until: float) -> None:
         """Delete what was settled so far, also what others are writing just now. Raises StorageBusy."""
