@@ -25,10 +25,19 @@ def fill(storage: FilesystemStorage) -> None:
         put(storage, b"x" * 50_000, "big")
 
 
-def unmount(disk: Path) -> None:
-    """Unmount a disk; what was raised holds, by its frames, files that were open then."""
-    gc.collect()
-    subprocess.run(["umount", str(disk)], check=True)
+@contextmanager
+def small_disk(tmp_path: Path, options: str) -> Iterator[Path]:
+    """Mount a disk in memory."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount a disk, not even root, as in many containers")
+    try:
+        yield disk
+    finally:
+        gc.collect()  # what was raised holds, by its frames, files that were open then
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @contextmanager
@@ -57,12 +66,7 @@ def test_a_file_that_grows_too_long_is_told_and_nothing_of_the_message_stays(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_full_disk_is_told_and_what_is_on_it_can_be_taken(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a disk")
-    try:
+    with small_disk(tmp_path, "size=1m") as disk:
         storage = FilesystemStorage(disk / "broker")
         storage.open(10)
         put(storage, b"before")
@@ -77,18 +81,11 @@ def test_a_full_disk_is_told_and_what_is_on_it_can_be_taken(tmp_path: Path) -> N
         put(storage, b"after")
         assert taken(storage) == [b"before", b"after"]
         storage.close(5)
-    finally:
-        unmount(disk)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk; others meet the case below")
 def test_a_disk_that_was_mounted_read_only_is_named(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a disk")
-    try:
+    with small_disk(tmp_path, "size=4m") as disk:
         with Connection(f"filesystem://{disk}/broker") as connection:
             Queue("work")(connection).declare()
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -96,8 +93,6 @@ def test_a_disk_that_was_mounted_read_only_is_named(tmp_path: Path) -> None:
             FilesystemStorage(disk / "broker").open(5)
         with pytest.raises(errors.StorageReadOnly, match=f"{disk}/new cannot be written"):
             FilesystemStorage(disk / "new").open(5)
-    finally:
-        unmount(disk)
 
 
 def test_a_batch_with_more_names_than_a_file_may_have_is_written_to_several(
@@ -160,15 +155,10 @@ def test_a_batch_of_several_files_of_which_one_gets_no_name_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dulse.transports.filesystem.records.MOST_NAMES", 7)
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    # Here each name of a file counts, so that names run out while there is room for bytes.
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1000", "none", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("this machine lets nobody mount a disk")
     queues = ["one", "two", "three"]
     targets = [Target(queue) for queue in queues]
-    try:
+    # Here each name of a file counts, so that names run out while there is room for bytes.
+    with small_disk(tmp_path, "nr_inodes=1000") as disk:
         storage = FilesystemStorage(disk / "broker")
         storage.open(10)
         storage.put([Put(b"before", targets, 6)])
@@ -191,5 +181,3 @@ def test_a_batch_of_several_files_of_which_one_gets_no_name_leaves_nothing(
         storage.put([Put(b"after", targets, 5)])
         assert [taken(storage, queue) for queue in queues] == [[b"before", b"after"]] * 3
         storage.close(5)
-    finally:
-        unmount(disk)

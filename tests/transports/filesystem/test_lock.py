@@ -83,4 +83,4 @@ def test_who_waits_in_vain_is_told_for_how_long(locks: tuple[Lock, Lock]) -> Non
         pytest.raises(errors.StorageBusy, match=r"lock: others held the lock for 0\.1 s"),
         lock.held(0.1),
     ):
-        pass
+        pytest.fail("two held the lock")

@@ -74,12 +74,12 @@ def _link(plan: Plan) -> None:
     try:
         for source, paths in plan.links:
             for path in paths:
-                with contextlib.suppress(FileExistsError):
+                with contextlib.suppress(FileExistsError):  # who died had come as far as that
                     os.link(source, path)
     except OSError:
         for _, paths in plan.links:
             for path in paths:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # most names are not there yet; the first failure is what is told
                     os.unlink(path)
         raise
 

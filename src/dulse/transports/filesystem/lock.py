@@ -91,8 +91,8 @@ class Lock:
         starves = False
         while True:
             if now - begun >= STARVES_AFTER:
-                pause = pause if starves else SHORTEST_PAUSE
-                starves = True
+                if not starves:
+                    starves, pause = True, SHORTEST_PAUSE
                 self._plead(now)
             if starves or not self._others_starve(now):
                 with undisturbed():
@@ -112,8 +112,8 @@ class Lock:
             now = time.monotonic()
 
     def _plead(self, now: float) -> None:
-        """Ask others to stand back, or let them on. On a full disk nobody is asked: it is no more than a courtesy."""
-        with suppress(OSError):
+        """Ask others to stand back, or let them on."""
+        with suppress(OSError):  # on a full disk nobody is asked: it is no more than a courtesy
             os.pwrite(self._opened(), PLEA.pack(now), 0)
 
     def _others_starve(self, now: float) -> bool:

@@ -121,7 +121,7 @@ def _name(step: Step, names: Sequence[tuple[_File, list[str]]], plan: Plan) -> N
     named = [(file, paths) for file, paths in names if paths]
     if len(named) == 1 and len(named[0][1]) == 1 and not plan.links and not plan.unlinks:
         os.rename(named[0][0].path, named[0][1][0])
-    elif named or plan.links or plan.unlinks:
+    else:
         step.carry_out(Plan([*[(file.path, paths) for file, paths in named], *plan.links], plan.unlinks))
     for file, paths in named:
         file.paths = paths
